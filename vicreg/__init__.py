@@ -1,0 +1,1 @@
+"""What VICReg learns on CIFAR: views, objective, training, evaluation."""

@@ -1,0 +1,171 @@
+"""Image operators on a batch in which every image has its own parameters.
+
+Images are float32 (N, 3, H, W) in [0, 1]; a parameter is a tensor with one entry per image. Each operator
+equals its namesake in `torchvision.transforms.v2.functional` on float tensors to about 1e-6. None waits for
+the device.
+"""
+
+import torch
+from torch import Tensor
+
+LUMA = (0.2989, 0.587, 0.114)  # torchvision's (and ITU-R 601's) weights of red, green and blue
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Reshape (N,) so that it broadcasts against (N, 3, H, W)."""
+    return values.view(-1, 1, 1, 1)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Shift and scale the channels of `images` (N, 3, H, W) by `mean` and `std`, each (3,)."""
+    return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+
+
+# --- crop and blur: a matrix over rows and a matrix over columns
+
+
+def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Map the rows and the columns of every image by matrices of its own.
+
+    Both operators that mix pixels are separable, and a batched matrix product runs at the speed of the
+    hardware where a gather would not.
+
+    Args:
+        images: (N, 3, H, W).
+        rows: (N, H', H), output row from input rows.
+        columns: (N, W', W), output column from input columns.
+
+    Returns:
+        (N, 3, H', W').
+    """
+    n, channels, height, width = images.shape
+    across = torch.bmm(images.reshape(n, channels * height, width), columns.transpose(1, 2))
+    return torch.matmul(rows.unsqueeze(1), across.view(n, channels, height, -1))
+
+
+def resize_weights(start: Tensor, length: Tensor, size: int, interpolation: str) -> Tensor:
+    """Matrices (N, size, size) that stretch [start, start + length) of an axis to the whole axis.
+
+    As torchvision with `antialias=True`: the bicubic kernel is PIL's (a = -0.5), and taps beyond the ends of
+    the crop are dropped and the others renormalised. A crop is never longer than the axis, so nothing shrinks
+    and the kernel needs no widening, which is all that antialiasing would do.
+
+    Args:
+        start: (N,) first pixel of the crop.
+        length: (N,) pixels in the crop, from 1 to `size`.
+        size: pixels of the axis, before and after.
+        interpolation: "bilinear" or "bicubic".
+
+    Raises:
+        ValueError: for another interpolation.
+    """
+    pixel = torch.arange(size, device=start.device, dtype=torch.float32)
+    first, count = start.float().view(-1, 1), length.float().view(-1, 1)
+    centre = (pixel + 0.5) * (count / size) - 0.5 + first  # (N, size): where each output pixel reads
+    last = first + count - 1
+    if interpolation == "bilinear":  # two taps: renormalising is the same as reading inside the ends
+        centre = centre.clamp(first, last)
+        return (centre.unsqueeze(2) - pixel).abs_().neg_().add_(1).clamp_(min=0)
+    if interpolation != "bicubic":
+        raise ValueError(f"interpolation is 'bilinear' or 'bicubic', not {interpolation!r}")
+    weights = _cubic((centre.unsqueeze(2) - pixel).abs_())
+    weights *= ((pixel >= first) & (pixel <= last)).unsqueeze(1)
+    return weights / weights.sum(2, keepdim=True)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys' cubic kernel with a = -0.5, at distances of 0 and more."""
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
+
+
+def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
+    """Matrices (N, size, size) that blur an axis with a Gaussian, reflected at its ends.
+
+    Args:
+        sigma: (N,) standard deviation in pixels.
+        kernel: odd number of taps, at most 2 * size - 1.
+        size: pixels of the axis.
+    """
+    offset = torch.arange(kernel, device=sigma.device) - kernel // 2
+    taps = torch.softmax(-0.5 * (offset / sigma.view(-1, 1)) ** 2, dim=1)  # (N, kernel)
+    pixel = torch.arange(size, device=sigma.device)
+    source = (pixel + offset.view(-1, 1)).abs()  # (kernel, size), reflected at the start
+    source = (size - 1) - ((size - 1) - source).abs()  # and at the end
+    reads = (source.unsqueeze(2) == pixel).float()  # (kernel, size, size): which tap reads which pixel
+    return (taps @ reads.flatten(1)).view(-1, size, size)
+
+
+def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
+    """Blur each image with a Gaussian of `sigma` (N,) pixels, cut to `kernel` x `kernel` pixels."""
+    rows = blur_weights(sigma, kernel, images.shape[2])
+    columns = blur_weights(sigma, kernel, images.shape[3])
+    return separable(images, rows, columns).clamp_(0, 1)  # rounding can leave [0, 1]
+
+
+# --- colours
+
+
+def luma(images: Tensor) -> Tensor:
+    """(N, 1, H, W): the gray value of each pixel."""
+    red, green, blue = images.split(1, dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def mean_luma(images: Tensor) -> Tensor:
+    """(N, 1, 1, 1): the gray value of the mean colour, which is the mean gray value."""
+    return luma(images.mean(dim=(2, 3), keepdim=True))
+
+
+def grayscale(images: Tensor) -> Tensor:
+    """Gray, in three equal channels."""
+    return luma(images).expand_as(images)
+
+
+def blend(images: Tensor, target: Tensor, factor: Tensor) -> Tensor:
+    """`factor` (N,) of each image and the rest of `target`, which broadcasts; clamped to [0, 1]."""
+    keep = per_image(factor)
+    return (images * keep).add_(target * (1 - keep)).clamp_(0, 1)
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with black: `factor` (N,) of 0 and more."""
+    return (images * per_image(factor)).clamp_(0, 1)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the mean gray of the image: `factor` (N,) of 0 and more."""
+    return blend(images, mean_luma(images), factor)
+
+
+def saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the grayscale image: `factor` (N,) of 0 and more."""
+    return blend(images, luma(images), factor)
+
+
+def hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue by `shift` (N,) of a full circle, in [-0.5, 0.5]; value and saturation stay.
+
+    With the angle counted in sixths of the circle, a channel is full within 1 of its own angle and empty
+    beyond 2 (red 0, green 2, blue 4): channel = min + (max - min) * clamp(2 - distance to its angle, 0, 1).
+    This is HSV without saturation, its division, and the table of six cases (Smith, "Color gamut transform
+    pairs", SIGGRAPH 1978, defines HSV).
+    """
+    red, green, blue = images.unbind(1)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    span = high - low  # (N, H, W), 0 for gray pixels, whose differences are 0 as well
+    is_red, is_green = red == high, green == high
+    angle = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    angle = angle.div_(span.clamp(min=1e-12)).add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0)))
+    angle = angle.add_(6 * shift.view(-1, 1, 1)).unsqueeze(1)
+    own = torch.arange(0, 6, 2, device=images.device, dtype=images.dtype).view(3, 1, 1)
+    turns = (angle - own).mul_(1 / 6)
+    distance = turns.sub_(turns.round()).abs_()  # in turns, at most half
+    return distance.mul_(-6).add_(2).clamp_(0, 1).mul_(span.unsqueeze(1)).add_(low.unsqueeze(1))
+
+
+def solarize(images: Tensor, threshold: float) -> Tensor:
+    """Invert the pixels at or above `threshold`, in [0, 1]."""
+    return torch.where(images >= threshold, 1 - images, images)

@@ -1,0 +1,163 @@
+"""Labelled images as plain arrays: what they are is decided by their content, never by their order."""
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+SIDE = 32  # pixels
+OFFICIAL_SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images of one dataset.
+
+    pixels: (N, 32, 32, 3) uint8, in height, width, channel order.
+    labels: (N,) int64, positions in `classes`; at most 256 classes.
+    official: (N,) `<U5`, the official split each image came from: "train" or "test".
+    classes: class names, in label order.
+    name: what every table and figure calls the data, for example "CIFAR-10 (subset)".
+    genuine: True only for a complete CIFAR dataset, recognised by content (see `vicreg.genuine`).
+
+    Raises ValueError, saying what is wrong, when the arrays do not fit this description.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    official: np.ndarray
+    classes: tuple[str, ...]
+    name: str
+    genuine: bool
+
+    def __post_init__(self) -> None:
+        n = len(self.pixels)
+        if self.pixels.shape != (n, SIDE, SIDE, 3) or self.pixels.dtype != np.uint8:
+            raise ValueError(
+                f"{self.name}: images must be (N, 32, 32, 3) uint8, "
+                f"these are {self.pixels.shape} {self.pixels.dtype}"
+            )
+        if self.labels.shape != (n,) or self.labels.dtype != np.int64:
+            raise ValueError(
+                f"{self.name}: labels must be ({n},) int64, these are {self.labels.shape} {self.labels.dtype}"
+            )
+        if self.official.shape != (n,) or not np.isin(self.official, OFFICIAL_SPLITS).all():
+            raise ValueError(f'{self.name}: `official` must name "train" or "test" for each of {n} images')
+        if not 0 < len(self.classes) <= 256:
+            raise ValueError(f"{self.name}: there must be 1 to 256 classes, these are {len(self.classes)}")
+        if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise ValueError(
+                f"{self.name}: labels must lie in 0..{len(self.classes) - 1}, "
+                f"these go from {self.labels.min()} to {self.labels.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, index: np.ndarray) -> "Images":
+        """Return the images at `index` (positions or a mask), as given: `genuine` is kept unless some are left out."""
+        chosen = np.arange(len(self))[index]
+        complete = len(np.unique(chosen)) == len(self) == len(chosen)
+        return replace(
+            self,
+            pixels=self.pixels[chosen],
+            labels=self.labels[chosen],
+            official=self.official[chosen],
+            genuine=self.genuine and complete,
+        )
+
+
+def digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return (N,) `V32`: SHA-256 of each image's bytes (height, width, channel) and one label byte."""
+    tails = labels.astype(np.uint8)
+    if not np.array_equal(tails, labels):
+        raise ValueError("labels must lie in 0..255 to be one byte each")
+    rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    return _sha256_of_rows(np.column_stack([rows, tails]))
+
+
+def pixel_digests(pixels: np.ndarray) -> np.ndarray:
+    """Return (N,) `V32`: SHA-256 of each image's bytes alone, equal exactly for copies of an image."""
+    return _sha256_of_rows(np.ascontiguousarray(pixels).reshape(len(pixels), -1))
+
+
+def fingerprint(pixels: np.ndarray, labels: np.ndarray) -> str:
+    """Return the hex SHA-256 over the concatenation of the sorted `digests`: free of the images' order."""
+    return hashlib.sha256(b"".join(sorted(d.tobytes() for d in digests(pixels, labels)))).hexdigest()
+
+
+def fingerprints(images: Images) -> dict[str, str]:
+    """Return the `fingerprint` of each official split that has images."""
+    masks = {split: images.official == split for split in OFFICIAL_SPLITS}
+    return {s: fingerprint(images.pixels[m], images.labels[m]) for s, m in masks.items() if m.any()}
+
+
+def in_canonical_order(images: Images) -> Images:
+    """Return the images sorted by official split (train first), then digest.
+
+    Every source and order thus ends in the very same arrays. Images that tie are equal in pixels, label and
+    split, so their order among themselves changes nothing.
+    """
+    keys = digests(images.pixels, images.labels)
+    order = sorted(range(len(images)), key=lambda i: (images.official[i] != "train", keys[i].tobytes()))
+    return images.take(np.array(order, dtype=np.int64))
+
+
+def save(images: Images, path: Path) -> None:
+    """Write `images` to `path` (.npz): the same images give the same bytes, and never half a file."""
+    arrays = {field.name: np.asarray(getattr(images, field.name)) for field in fields(images)}
+    save_arrays(arrays, path)
+
+
+def load(path: Path) -> Images:
+    """Read what `save` wrote. A missing, damaged or different file is a ValueError that names it."""
+    arrays = load_arrays(path)
+    missing = {field.name for field in fields(Images)} - arrays.keys()
+    if missing:
+        raise ValueError(f"{path} holds no images: it lacks {', '.join(sorted(missing))}; make it again")
+    return Images(
+        pixels=arrays["pixels"],
+        labels=arrays["labels"],
+        official=arrays["official"],
+        classes=tuple(arrays["classes"].tolist()),
+        name=str(arrays["name"]),
+        genuine=bool(arrays["genuine"]),
+    )
+
+
+def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write named arrays as an uncompressed .npz whose bytes depend on nothing but the arrays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+            for name, array in arrays.items():
+                body = io.BytesIO()
+                np.lib.format.write_array(body, np.ascontiguousarray(array), allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), body.getbuffer())  # dated 1980, always
+        Path(part).chmod(0o644)
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read every array of an .npz. A missing or damaged file is a ValueError that names it."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; run the stage that makes it") from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged or not an .npz file ({error}); delete it and make it again") from None
+
+
+def _sha256_of_rows(rows: np.ndarray) -> np.ndarray:
+    """Return (N,) `V32`: SHA-256 of each row of an (N, bytes) uint8 array."""
+    joined = b"".join(hashlib.sha256(row).digest() for row in rows)
+    return np.frombuffer(joined, dtype="V32")
