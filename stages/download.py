@@ -1,0 +1,31 @@
+"""download: a source -> data/<study>/<slot>.npz, images in an order that no source decides."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages import Paths, run, scratch, timed
+from vicreg import genuine, images, lookup, params
+
+
+def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
+    """Fetch, read or draw a dataset of the study, and recognise genuine CIFAR by its content."""
+    p = params.load()
+    sizes = p.sizes
+    dataset = {"primary": sizes.primary, "transfer": sizes.transfer}[slot]
+    with timed(p.study, f"download-{slot}"):
+        found = lookup.member("sources", sizes.source).load(
+            dataset,
+            folder=Path(sizes.folder).expanduser() if sizes.folder else None,
+            scratch=scratch() / "downloads",
+            fraction=max(sizes.fractions.pretrain, sizes.fractions.probe),
+            seed=p.seed,
+        )
+        known = images.in_canonical_order(genuine.recognise(found, dataset, subset=sizes.subset))
+        images.save(known, Paths(p.study).data(slot))
+    print(f"{known.name}: {len(known):,} images, {len(known.classes)} classes -> {Paths(p.study).data(slot)}")
+
+
+if __name__ == "__main__":
+    run(main)

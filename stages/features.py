@@ -1,0 +1,43 @@
+"""features: a frozen encoder x both datasets -> features/<study>/<encoder>-<slot>.npz."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stages import SLOTS, Paths, run, timed
+from vicreg import devices, encoder, images, params, splits
+
+
+def main(name: str) -> None:
+    """Represent every image that a probe sees by the frozen encoder NAME."""
+    p = params.load()
+    paths = Paths(p.study)
+    device = devices.choose_device(p.device)
+    with timed(p.study, f"features-{name}", devices.accelerator(device)):
+        if reason := encoder.describe(paths.model(name)).get("not_run"):
+            for slot in SLOTS:
+                images.save_arrays({"not_run": np.array(reason)}, paths.features(name, slot))
+            return
+        frozen, _ = encoder.load(paths.model(name))
+        split = splits.load_split(paths.data("split"))
+        for slot in SLOTS:
+            known = images.load(paths.data(slot))
+            parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}
+            write(paths.features(name, slot), known, parts, frozen, device)
+
+
+def write(path: Path, known: images.Images, parts: dict[str, images.Images], frozen, device) -> None:
+    arrays = {
+        "name": np.array(known.name),
+        "genuine": np.array(known.genuine),
+        "classes": np.array(known.classes),
+        "fingerprint": np.array(images.fingerprint(known.pixels, known.labels)),
+    }
+    for part, chosen in parts.items():
+        arrays |= {part: encoder.represent(frozen, chosen.pixels, device), f"{part}_labels": chosen.labels}
+        print(f"{path}: {part}: {len(chosen):,} x {arrays[part].shape[1]}", flush=True)
+    images.save_arrays(arrays, path)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,64 @@
+"""linear_eval: features x all probes -> results/<study>/linear_eval-<encoder>.json, a run per probe."""
+
+import time
+
+from stages import SLOTS, Paths, run, timed, write_json
+from vicreg import devices, evaluation, images, lookup, params, tracking
+
+
+def main(name: str) -> None:
+    """Judge the frozen representations of the encoder NAME by every probe, on both datasets."""
+    p = params.load()
+    paths = Paths(p.study)
+    device = devices.choose_device(p.device)
+    result: dict = {"encoder": name, "datasets": {}}
+    with timed(p.study, f"linear_eval-{name}", devices.accelerator(device)):
+        for slot in SLOTS:
+            features = images.load_arrays(paths.features(name, slot))
+            if "not_run" in features:
+                result = {"encoder": name, "not_run": str(features["not_run"])}
+                break
+            result["datasets"][slot] = {
+                "key": getattr(p.sizes, slot),
+                "name": str(features["name"]),
+                "genuine": bool(features["genuine"]),
+                "classes": len(features["classes"]),
+                "train": len(features["probe_train"]),
+                "test": len(features["probe_test"]),
+                "probes": {probe: judge(p, name, probe, features, device) for probe in p.probes.names()},
+            }
+        write_json(paths.result(f"linear_eval-{name}"), result)
+
+
+def judge(p: params.Params, name: str, probe: str, features: dict, device) -> dict:
+    settings = p.probes.section(probe)
+    dataset = str(features["name"])
+    with tracking.run(
+        f"{probe} {name} {dataset}",
+        stage="linear_eval",
+        study=p.study,
+        encoder=name,
+        dataset=dataset,
+        probe=probe,
+        fingerprint=str(features["fingerprint"]),
+        params={"encoder": name, "probe": probe, "seed": p.seed, **settings},
+    ) as tracked:
+        start = time.perf_counter()
+        guesses, chosen = lookup.member("probes", probe).guess(
+            features["probe_train"],
+            features["probe_train_labels"],
+            features["probe_test"],
+            classes=len(features["classes"]),
+            seed=p.seed,
+            device=device,
+            **settings,
+        )
+        score = evaluation.score(guesses, features["probe_test_labels"], p.seed)
+        for point in score["curve"] or [{"epoch": 0, **score}]:
+            tracked.metrics({key: point[key] for key in ("top1", "top5")}, point["epoch"])
+        print(f"{dataset}: {probe}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}", flush=True)
+    return {**score, "settings": {**settings, **chosen}, "seconds": round(time.perf_counter() - start, 2)}
+
+
+if __name__ == "__main__":
+    run(main)

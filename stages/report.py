@@ -1,0 +1,61 @@
+"""Report: all that the stages of a study left behind -> reports/<study>/."""
+
+from pathlib import Path
+from typing import Any
+
+from stages import SLOTS, Paths, read_json, run
+from vicreg import images, params, splits, tracking
+from vicreg.reporting import files
+from vicreg.reporting.study import Study, describe, versions
+from vicreg.views import Policy
+
+
+def main() -> None:
+    """Write tables, metrics, curves and pictures of the study that params.yaml names."""
+    p = params.load()
+    paths = Paths(p.study)
+    data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
+    split = splits.load_split(paths.data("split"))
+    counts: dict[str, dict[str, int]] = {slot: {} for slot in SLOTS}
+    for name, positions in split.items():
+        slot, _, purpose = name.partition("/")
+        counts[slot][purpose] = len(positions)
+    keys, drawn = {slot: getattr(p.sizes, slot) for slot in SLOTS}, p.sizes.source == "embedded"
+    study = Study(
+        name=p.study,
+        sizes=p.sizes.model_dump(),
+        protocol=p.protocol,
+        seed=p.seed,
+        datasets=tuple(describe(data[slot], slot, keys[slot], counts[slot], drawn=drawn) for slot in SLOTS),
+        pretraining={encoder: result(paths, "pretrain", encoder) for encoder in p.encoders},
+        evaluations={encoder: result(paths, "linear_eval", encoder) for encoder in p.encoders},
+        representative_loss=result(paths, "representative_loss"),
+        seconds=seconds(paths, {*p.encoders, *SLOTS}),
+        versions=versions(),
+        commit=tracking.provenance().get("commit"),
+    )
+    used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
+    policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
+    seen = data["primary"].take(split["primary/pretrain"])
+    files.write(study, paths.report(""))
+    files.write_views(seen, policies, p.seed, paths.report("views"))
+
+
+def result(paths: Paths, stage: str, encoder: str | None = None) -> Any:
+    """Read what a stage wrote; raises ValueError that names the stage to run where it did not run yet."""
+    path = paths.result(f"{stage}-{encoder}" if encoder else stage)
+    if not path.exists():
+        name = f"{stage}@{encoder}" if encoder else stage
+        raise ValueError(f"{path} does not exist; run `dvc repro {name}` first")
+    return read_json(path)
+
+
+def seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
+    """Read the seconds of all stages but those of encoders (or datasets) that params.yaml no longer has."""
+    found = sorted(Path("results", paths.study, "seconds").glob("*.json"))
+    kept = [path for path in found if "-" not in path.stem or path.stem.partition("-")[2] in current]
+    return [read_json(path) for path in kept]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,23 @@
+"""split: images -> data/<study>/split.npz, which image serves which purpose."""
+
+from stages import SLOTS, Paths, run, timed
+from vicreg import images, params, splits
+
+
+def main() -> None:
+    """Decide by content which images pretrain, train the probes and test them."""
+    p = params.load()
+    paths = Paths(p.study)
+    with timed(p.study, "split"):
+        purposes = {}
+        for slot in SLOTS:
+            known = images.load(paths.data(slot))
+            drawn = splits.split(known, p.protocol, slot, fractions=p.sizes.fractions.model_dump(), seed=p.seed)
+            purposes |= {f"{slot}/{purpose}": positions for purpose, positions in drawn.items()}
+        splits.save_split(purposes, paths.data("split"))
+    for purpose, positions in purposes.items():
+        print(f"{purpose}: {len(positions):,} images")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -51,7 +51,7 @@ def triangle(x: Field, y: Field) -> Field:
 
 
 def star(x: Field, y: Field) -> Field:
-    """Five points: at least two of the five half-planes that bound a pentagram's sides hold everywhere inside."""
+    """Five points: the points inside at least four of the five half-planes of a pentagram's lines."""
     sides = np.sort(np.stack([x * a + y * b for a, b in FIFTHS]), axis=0)
     return sides[3] - 0.40
 
@@ -135,10 +135,8 @@ def scaled(x: Field, y: Field) -> Field:
 
 
 SHAPES: dict[str, Callable[[Field, Field], Field]] = {
-    f.__name__: f
-    for f in (disc, ring, square, triangle, star, cross, heart, crescent, flower, hourglass)
+    f.__name__: f for f in (disc, ring, square, triangle, star, cross, heart, crescent, flower, hourglass)
 }
 TEXTURES: dict[str, Callable[[Field, Field], Field]] = {
-    f.__name__: f
-    for f in (plain, striped, checked, dotted, zigzag, latticed, ringed, rayed, bricked, scaled)
+    f.__name__: f for f in (plain, striped, checked, dotted, zigzag, latticed, ringed, rayed, bricked, scaled)
 }

@@ -46,7 +46,11 @@ class Images:
             raise ValueError(
                 f"{self.name}: labels must be ({n},) int64, these are {self.labels.shape} {self.labels.dtype}"
             )
-        if self.official.shape != (n,) or not np.isin(self.official, OFFICIAL_SPLITS).all():
+        if (
+            self.official.shape != (n,)
+            or self.official.dtype != "<U5"
+            or not np.isin(self.official, OFFICIAL_SPLITS).all()
+        ):
             raise ValueError(f'{self.name}: `official` must name "train" or "test" for each of {n} images')
         if not 0 < len(self.classes) <= 256:
             raise ValueError(f"{self.name}: there must be 1 to 256 classes, these are {len(self.classes)}")
@@ -60,7 +64,7 @@ class Images:
         return len(self.pixels)
 
     def take(self, index: np.ndarray) -> "Images":
-        """Return the images at `index` (positions or a mask), as given: `genuine` is kept unless some are left out."""
+        """Return the images at `index` (positions or a mask); a part of genuine data is no longer genuine."""
         chosen = np.arange(len(self))[index]
         complete = len(np.unique(chosen)) == len(self) == len(chosen)
         return replace(
@@ -120,14 +124,17 @@ def load(path: Path) -> Images:
     missing = {field.name for field in fields(Images)} - arrays.keys()
     if missing:
         raise ValueError(f"{path} holds no images: it lacks {', '.join(sorted(missing))}; make it again")
-    return Images(
-        pixels=arrays["pixels"],
-        labels=arrays["labels"],
-        official=arrays["official"],
-        classes=tuple(arrays["classes"].tolist()),
-        name=str(arrays["name"]),
-        genuine=bool(arrays["genuine"]),
-    )
+    try:
+        return Images(
+            pixels=arrays["pixels"],
+            labels=arrays["labels"],
+            official=arrays["official"],
+            classes=tuple(arrays["classes"].tolist()),
+            name=str(arrays["name"]),
+            genuine=bool(arrays["genuine"]),
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} holds no valid images ({error}); make it again") from None
 
 
 def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
@@ -138,10 +145,10 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
         with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
             for name, array in arrays.items():
                 body = io.BytesIO()
-                np.lib.format.write_array(body, np.ascontiguousarray(array), allow_pickle=False)
+                np.lib.format.write_array(body, np.asarray(array, order="C"), allow_pickle=False)
                 archive.writestr(zipfile.ZipInfo(f"{name}.npy"), body.getbuffer())  # dated 1980, always
         Path(part).chmod(0o644)
-        os.replace(part, path)
+        Path(part).replace(path)
     finally:
         Path(part).unlink(missing_ok=True)
 
@@ -149,12 +156,14 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read every array of an .npz. A missing or damaged file is a ValueError that names it."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; run the stage that makes it") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged or not an .npz file ({error}); delete it and make it again") from None
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged or no .npz file ({error}); delete it and make it again"
+        ) from None
 
 
 def _sha256_of_rows(rows: np.ndarray) -> np.ndarray:

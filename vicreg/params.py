@@ -160,13 +160,22 @@ class KNN(Section):
 
 
 class Probes(Section):
-    linear: Linear
-    logistic: Logistic
-    knn: KNN
+    """The probes that run, in this order; one that is left out does not."""
+
+    linear: Linear | None = None
+    logistic: Logistic | None = None
+    knn: KNN | None = None
+
+    def names(self) -> list[str]:
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The numbers of this probe, as keyword arguments."""
+        return getattr(self, name).model_dump()
 
 
 class RepresentativeLoss(Section):
-    images: Annotated[int, Field(ge=2, le=12)]
+    others: Annotated[int, Field(ge=1, le=12)]
     draws: Annotated[int, Field(ge=2)]
 
 

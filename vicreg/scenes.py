@@ -1,4 +1,4 @@
-"""A drawn image: one textured shape on a background of clutter; everything but shape and texture is chance."""
+"""A drawn image: one textured shape before clutter; everything but shape and texture is chance."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,18 @@ import numpy as np
 from vicreg.drawing import SHAPES, TEXTURES, Field, length
 
 # The difficulty, in one place. Distances: the image reaches from -1 to 1, one pixel is 1/16.
-SIZE = (0.55, 0.95)  # radius of the shape
-WANDER = 0.35  # largest distance of its centre from the middle, along each axis
+SIZE = (0.70, 1.05)  # radius of the shape
+WANDER = 0.25  # largest distance of its centre from the middle, along each axis
 STRETCH = 0.15  # largest relative change of the shape's width against its height
 PERIOD = (0.28, 0.50)  # of the texture; 16 pixels per unit
-CONTRAST = (0.20, 0.45)  # distance of two neighbouring colours in each channel
-GRADIENT = 0.35  # largest drift of the background's colour across half the image
-CLOUDS = 0.35  # amplitude of its slow noise
-CLUTTER = 4  # small discs and bars behind the shape
+CONTRAST = (0.25, 0.45)  # steps from dark to middle and from middle to light
+TINT = 0.35  # largest distance of two channels in one colour
+GRADIENT = 0.15  # largest drift of the background's colour across half the image
+CLOUDS = 0.15  # amplitude of its slow noise
+CLUTTER = 2  # small discs and bars behind the shape
 CLUTTER_SIZE = (0.08, 0.30)
-LIGHT = 0.35  # largest change of brightness from the middle to the edge
-NOISE = (0.02, 0.12)  # amplitude of the noise in each pixel and channel
+LIGHT = 0.20  # largest change of brightness from the middle to the edge
+NOISE = (0.00, 0.05)  # amplitude of the noise in each pixel and channel
 
 CHUNK = 128  # images drawn at once: what fits a processor's cache
 AXIS = ((np.arange(32, dtype=np.float32) + 0.5) / 16 - 1).astype(np.float32)
@@ -33,9 +34,10 @@ class Scene(NamedTuple):
     period: np.ndarray
     texture_turn: np.ndarray
     texture_shift: np.ndarray
-    colour: np.ndarray
+    grey: np.ndarray
     contrast: np.ndarray
     order: np.ndarray
+    tint: np.ndarray
     gradient: np.ndarray
     clouds: np.ndarray
     clutter: np.ndarray
@@ -43,7 +45,7 @@ class Scene(NamedTuple):
     noise: np.ndarray
 
 
-WIDTHS = Scene(2, 1, 1, 2, 1, 2, 2, 3, 6, 3, 6, 48, CLUTTER * 9, 2, 1)  # type: ignore[arg-type]
+WIDTHS = (2, 1, 1, 2, 1, 2, 2, 1, 2, 3, 9, 6, 48, CLUTTER * 9, 2, 1)  # in the order of Scene's fields
 
 
 def draw(shape: str, texture: str, count: int, seed: np.random.SeedSequence) -> np.ndarray:
@@ -76,15 +78,14 @@ def compose(shape: str, texture: str, scene: Scene) -> np.ndarray:
 
 
 def palette(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return three colours (N, 3): in each channel a random order of three levels that stand apart."""
-    near, far = (spread(part, *CONTRAST) for part in np.split(scene.contrast, 2, axis=1))
-    lowest = scene.colour * (1 - near - far)
-    levels = np.stack([lowest, lowest + near, lowest + near + far])  # (3 levels, N, 3)
-    ranks = np.argsort(scene.order, axis=1)  # which level each colour takes, the same in every channel
-    flip = scene.contrast[:, :3] * 1000 % 1 < 0.5  # some channels are read upside down, so that hues vary
-    levels = np.where(flip, 1 - levels, levels)
-    one = np.arange(len(ranks))
-    return levels[ranks[:, 0], one], levels[ranks[:, 1], one], levels[ranks[:, 2], one]
+    """Return three colours (N, 3): a random order of dark, middle and light, each with a tint of its own."""
+    near, far = np.split(spread(scene.contrast, *CONTRAST), 2, axis=1)
+    dark = scene.grey * (1 - near - far)
+    levels = np.stack([dark, dark + near, dark + near + far], axis=1)  # (N, 3 levels, 1)
+    rank = np.argsort(scene.order, axis=1)[:, :, None]
+    colours = np.take_along_axis(levels, rank, axis=1) + (scene.tint.reshape(-1, 3, 3) - 0.5) * TINT
+    first, second, behind = colours.transpose(1, 0, 2)
+    return first, second, behind
 
 
 def background(colour: np.ndarray, scene: Scene, x: Field, y: Field) -> np.ndarray:

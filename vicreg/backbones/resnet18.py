@@ -4,7 +4,6 @@ He et al., Deep Residual Learning for Image Recognition, CVPR 2016, with SimCLR'
 2020, appendix B.9): a 3x3 convolution of stride 1 and no max-pooling. Parameters carry torchvision's names.
 """
 
-import torch
 from torch import Tensor, nn
 
 
@@ -33,7 +32,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """Images (N, 3, H, W) -> representations y (N, 8 * width)."""
+    """Normalised images (N, 3, H, W) -> representations y (N, 8 * width)."""
 
     def __init__(self, width: int, stem: str):
         super().__init__()
@@ -51,7 +50,7 @@ class ResNet18(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return torch.flatten(x.mean(dim=(2, 3)), 1)
+        return x.mean(dim=(2, 3))
 
 
 def build(*, width: int = 64, stem: str = "cifar") -> nn.Module:

@@ -1,0 +1,97 @@
+"""Stages: one file for each box of dvc.yaml. A stage reads, calls, writes; ideas live in vicreg/."""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a study's files lie, as dvc.yaml has them."""
+
+    study: str
+
+    def data(self, name: str) -> Path:
+        return Path("data", self.study, f"{name}.npz")
+
+    def model(self, encoder: str) -> Path:
+        return Path("models", self.study, f"{encoder}.safetensors")
+
+    def features(self, encoder: str, slot: str) -> Path:
+        return Path("features", self.study, f"{encoder}-{slot}.npz")
+
+    def result(self, name: str) -> Path:
+        return Path("results", self.study, f"{name}.json")
+
+    def report(self, name: str) -> Path:
+        return Path("reports", self.study, name)
+
+
+SLOTS = ("primary", "transfer")
+
+
+def scratch() -> Path:
+    """The git-ignored folder for downloads and checkpoints, one for all of DVC's ways to run."""
+    return Path(os.environ.get("DVC_ROOT", "."), ".vicreg")
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def timed(study: str, stage: str, device: str | None = None) -> Iterator[None]:
+    """Write the seconds of the work inside, and the hardware, to results/<study>/seconds/<stage>.json."""
+    start = time.perf_counter()
+    yield
+    seconds = round(time.perf_counter() - start, 2)
+    content = {"stage": stage, "seconds": seconds, "device": device or f"cpu: {processor()}"}
+    write_json(Path("results", study, "seconds", f"{stage}.json"), content)
+
+
+def processor() -> str:
+    """The processor's name and the number of its cores that this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name} ({cores} cores)"
+
+
+def show(record: dict, online: list[dict], epochs: int) -> None:
+    """Print one line for an epoch, above the progress bar where there is one."""
+    from tqdm import tqdm
+
+    terms = [f"{key} {record[key]:.3f}" for key in ("loss", "invariance", "variance", "covariance") if key in record]
+    looked = [f"online top-1 {online[-1]['top1']:.1%}"] if online and online[-1]["epoch"] == record["epoch"] else []
+    speed = f"{record['images_per_second']:,.0f} images/s"
+    left = f"{(epochs - record['epoch']) * record['seconds'] / 60:.1f} min left"
+    tqdm.write(", ".join([f"epoch {record['epoch']:.0f}/{epochs}: {speed}, {left}", *terms, *looked]))
+    sys.stdout.flush()
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run a stage's command; what a person can mend is shown as one message, without a traceback."""
+    try:
+        typer.run(command)
+    except (OSError, ValueError, LookupError, RuntimeError) as error:
+        if os.environ.get("VICREG_TRACEBACK"):
+            raise
+        typer.secho(f"\nerror: {error}\n(VICREG_TRACEBACK=1 shows where)", fg="red", err=True)
+        sys.exit(1)

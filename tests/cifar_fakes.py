@@ -1,0 +1,70 @@
+"""Made-up images in the layouts that CIFAR comes in, small enough for a test."""
+
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vicreg.cifar_classes import CLASSES
+from vicreg.cifar_files import LAYOUTS
+from vicreg.images import Images
+
+
+def made_up(dataset: str = "cifar10", train: int = 3, test: int = 1, seed: int = 0) -> Images:
+    """Return random images, `train` and `test` of them for each class, in no particular order."""
+    chance = np.random.default_rng(seed)
+    classes = len(CLASSES[dataset])
+    count = (train + test) * classes
+    official = np.array(["train"] * train * classes + ["test"] * test * classes, dtype="<U5")
+    return Images(
+        pixels=chance.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8),
+        labels=np.arange(count, dtype=np.int64) % classes,
+        official=official,
+        classes=CLASSES[dataset],
+        name="made up",
+        genuine=False,
+    ).take(chance.permutation(count))
+
+
+def write_pickles(images: Images, folder: Path, dataset: str = "cifar10") -> None:
+    """Write the authors' pickles: rows of red, green and blue planes, keys as Python 2 wrote them."""
+    layout = LAYOUTS[dataset]
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, names in (("train", layout.train), ("test", layout.test)):
+        chosen = np.flatnonzero(images.official == split)
+        for name, part in zip(names, np.array_split(chosen, len(names)), strict=True):
+            record = {
+                b"data": images.pixels[part].transpose(0, 3, 1, 2).reshape(len(part), 3072),
+                layout.labels.encode(): images.labels[part].tolist(),
+            }
+            (folder / name).write_bytes(pickle.dumps(record, protocol=4))
+    meta = {layout.class_names.encode(): [name.encode() for name in images.classes]}
+    (folder / layout.meta).write_bytes(pickle.dumps(meta, protocol=4))
+
+
+def write_archive(images: Images, folder: Path, dataset: str = "cifar10") -> Path:
+    """Write the authors' archive into `folder` and return its path."""
+    layout = LAYOUTS[dataset]
+    write_pickles(images, folder / "inner" / layout.folder, dataset)
+    path = folder / layout.archive
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder / "inner" / layout.folder, layout.folder)
+    return path
+
+
+def write_png(images: Images, folder: Path) -> None:
+    """Write one PNG file per image into {train,test}/<class>/."""
+    for i, (pixels, label, split) in enumerate(
+        zip(images.pixels, images.labels, images.official, strict=True)
+    ):
+        place = folder / str(split) / images.classes[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{i:05}.png")
+
+
+def add_member(archive: tarfile.TarFile, member: tarfile.TarInfo, content: bytes = b"") -> None:
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))

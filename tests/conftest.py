@@ -1,0 +1,122 @@
+"""A copy of this repository whose study is tiny, so that tests can run the whole pipeline in seconds per stage."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+HERE = Path(__file__).parents[1]
+TINY: dict[str, Any] = {
+    "fractions": {"pretrain": 0.01, "probe": 0.02},
+    "width": 2,
+    "projector_width": 8,
+    "epochs": 1,
+    "batch_size": 32,
+    "online_every": 1,
+}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git and DVC repository on its own: neither the user's settings nor another run's variables reach it."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Return what a command prints; it must end well, or badly where `fails`."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert (done.returncode != 0) == fails, (
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+        )
+        return done.stdout
+
+    def dvc(self, *args: str, fails: bool = False) -> str:
+        return self.run(sys.executable, "-m", "dvc", *args, fails=fails)
+
+    def git(self, *args: str) -> str:
+        return self.run("git", *args)
+
+    def copy(self, folder: Path) -> "Repository":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Repository(folder, self.environment)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables for commands in a test's repository, what they keep outside of it included."""
+    foreign = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "PYTHONPATH", "VICREG_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    person = {"NAME": "Test", "EMAIL": "test@example.com"}
+    return (
+        kept
+        | {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
+        | {
+            f"DVC_{name}": str(folder / name)
+            for name in ("SITE_CACHE_DIR", "GLOBAL_CONFIG_DIR", "SYSTEM_CONFIG_DIR")
+        }
+        | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """This repository as it is now, with a tiny study, committed, and nothing run. Copy it before changing it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip(f"git cannot list this repository's files: {listed.stderr}")
+    parent = tmp_path_factory.mktemp("tiny")
+    repository = Repository(parent / "repository", environment(parent))
+    for name in listed.stdout.rstrip("\0").split("\0"):
+        if (HERE / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HERE / name, repository.folder / name)
+    make_tiny(repository.folder / "params.yaml")
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "A tiny study")
+    return repository
+
+
+def make_tiny(params: Path) -> None:
+    yaml = YAML()
+    values = yaml.load(params)
+    values["studies"]["embedded"].update(TINY)
+    values["probes"]["linear"]["epochs"] = 2
+    values["probes"]["logistic"].update({"C": [0.1], "max_iter": 20})
+    values["representative_loss"]["draws"] = 4
+    yaml.dump(values, params)
+
+
+@pytest.fixture(scope="session")
+def finished_study(tiny_repository: Repository) -> Repository:
+    """The tiny repository after its first `dvc repro`, its results committed. Copy it before changing it."""
+    tiny_repository.dvc("repro")
+    tiny_repository.git("add", "--all")
+    tiny_repository.git("commit", "--quiet", "--message", "Results of the tiny study")
+    return tiny_repository

@@ -1,0 +1,110 @@
+"""The drawn datasets: the same everywhere, balanced, named for what they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vicreg.drawing import SHAPES, TEXTURES
+from vicreg.images import Images, fingerprints
+from vicreg.scenes import CHUNK, draw
+from vicreg.sources import embedded
+
+
+def drawn(dataset: str = "shapes10", fraction: float = 0.002, seed: int = 0) -> Images:
+    return embedded.load(dataset, folder=None, scratch=Path(), fraction=fraction, seed=seed)
+
+
+@pytest.mark.parametrize(("dataset", "classes"), [("shapes10", 10), ("shapes100", 100)])
+def test_every_class_gets_equally_many_images_in_cifars_shape(dataset: str, classes: int) -> None:
+    images = drawn(dataset, fraction=0.01)
+    for split, count in (("train", 500), ("test", 100)):
+        labels = images.labels[images.official == split]
+        assert np.bincount(labels, minlength=classes).tolist() == [count // classes] * classes
+    assert images.pixels.shape == (600, 32, 32, 3)
+
+
+def test_drawn_data_is_never_called_cifar_or_genuine() -> None:
+    for dataset, name in (("shapes10", "Shapes-10 (drawn)"), ("shapes100", "Shapes-100 (drawn)")):
+        images = drawn(dataset)
+        assert images.name == name
+        assert not images.genuine
+
+
+def test_classes_are_pairs_of_a_shape_and_a_texture() -> None:
+    ten, hundred = drawn("shapes10").classes, drawn("shapes100").classes
+    assert len(set(ten)) == 10 and len(set(hundred)) == 100
+    for name in (*ten, *hundred):
+        shape, texture = name.split()
+        assert shape in SHAPES and texture in TEXTURES
+    assert {name.split()[0] for name in ten} == set(SHAPES)
+    assert {name.split()[1] for name in ten} == set(TEXTURES)
+
+
+def test_another_process_draws_the_same_bytes() -> None:
+    script = (
+        "from pathlib import Path; from vicreg.sources import embedded; from vicreg.images import fingerprints\n"
+        "print(fingerprints(embedded.load("
+        "'shapes10', folder=None, scratch=Path(), fraction=0.002, seed=0))['train'])"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == fingerprints(drawn())["train"]
+
+
+def test_the_seed_decides_every_image() -> None:
+    one, other = drawn(seed=0), drawn(seed=1)
+    assert (one.pixels != other.pixels).any(axis=(1, 2, 3)).all()
+
+
+def test_the_two_datasets_and_their_splits_share_no_image() -> None:
+    everything = np.concatenate([drawn("shapes10", 0.02).pixels, drawn("shapes100", 0.02).pixels])
+    assert len({image.tobytes() for image in everything}) == len(everything)
+
+
+def test_fewer_images_are_the_first_of_more() -> None:
+    count = CHUNK + 5
+    many = draw("star", "zigzag", count, np.random.SeedSequence(3))
+    for fewer in (1, 5, CHUNK, CHUNK + 1):
+        assert np.array_equal(draw("star", "zigzag", fewer, np.random.SeedSequence(3)), many[:fewer])
+
+
+def test_a_smaller_fractions_images_are_among_those_of_a_larger_one() -> None:
+    few, many = drawn(fraction=0.002), drawn(fraction=0.006)
+    assert {i.tobytes() for i in few.pixels} < {i.tobytes() for i in many.pixels}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_has_an_inside_and_an_outside(shape: str) -> None:
+    line = np.linspace(-1.2, 1.2, 64, dtype=np.float32)
+    x, y = (axis[None] for axis in np.meshgrid(line, line))
+    inside = (SHAPES[shape](x, y) < 0).mean()
+    assert 0.1 < inside < 0.6
+
+
+@pytest.mark.parametrize("texture", [name for name in TEXTURES if name != "plain"])
+def test_a_texture_has_two_colours(texture: str) -> None:
+    line = np.linspace(-3, 3, 128, dtype=np.float32)
+    x, y = (axis[None] for axis in np.meshgrid(line, line))
+    assert 0.2 < (TEXTURES[texture](x, y) > 0).mean() < 0.8
+
+
+def test_colour_says_nothing_about_the_class() -> None:
+    images = drawn(fraction=0.04)
+    train = images.official == "train"
+    means = images.pixels.mean(axis=(1, 2)).astype(np.float64)
+    centres = np.stack([means[train & (images.labels == label)].mean(axis=0) for label in range(10)])
+    guess = ((means[~train, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    assert (guess == images.labels[~train]).mean() < 0.2  # chance is 0.1
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.5])
+def test_an_impossible_fraction_is_an_error(fraction: float) -> None:
+    with pytest.raises(ValueError, match="fraction"):
+        drawn(fraction=fraction)
+
+
+def test_an_unknown_dataset_is_an_error_that_lists_the_choices() -> None:
+    with pytest.raises(ValueError, match="shapes10, shapes100"):
+        drawn("cifar10")

@@ -1,0 +1,76 @@
+"""Genuine CIFAR, where a copy lies beside the repository: recognised in every layout, split the same way.
+
+The copy is `../shared/cifar`, whose `unpack.py` writes the images in the layouts that people have.
+"""
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vicreg.cifar_files import LAYOUTS
+from vicreg.genuine import recognise
+from vicreg.images import Images, in_canonical_order
+from vicreg.sources import local
+from vicreg.splits import split
+
+UNPACK = Path(__file__).resolve().parents[2] / "shared" / "cifar" / "unpack.py"
+SIZES = {
+    "cifar10": ("primary", {"pretrain": 40_000, "probe_train": 15_000, "probe_test": 5_000}),
+    "cifar100": ("transfer", {"probe_train": 45_000, "probe_test": 15_000}),
+}
+FULL = {"pretrain": 1.0, "probe": 1.0}
+
+pytestmark = pytest.mark.skipif(not UNPACK.is_file(), reason="no genuine CIFAR images in ../shared/cifar")
+
+
+def unpack(dataset: str, out: Path, *options: str) -> Path:
+    pytest.importorskip("pillow_jxl", reason="pillow-jxl-plugin is needed to unpack ../shared/cifar")
+    subprocess.run(
+        [sys.executable, str(UNPACK), dataset, str(out), *options], check=True, stdout=subprocess.DEVNULL
+    )
+    return out
+
+
+def layout(dataset: str, kind: str, root: Path) -> Path:
+    """Return a folder with the dataset as an archive, pickles or PNG files."""
+    if kind == "png":
+        return unpack(dataset, root / kind, "--layout", "png")
+    folder = unpack(dataset, root / kind)
+    if kind == "archive":
+        names = LAYOUTS[dataset]
+        with tarfile.open(folder / names.archive, "w:gz", compresslevel=1) as archive:
+            archive.add(folder / names.folder, names.folder)
+    return folder
+
+
+def read(dataset: str, folder: Path) -> Images:
+    return local.load(dataset, folder=folder, scratch=folder, fraction=1, seed=0)
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset: str, tmp_path: Path) -> None:
+    role, sizes = SIZES[dataset]
+    seen: list[dict[str, np.ndarray]] = []
+    for kind in ("archive", "pickles", "png"):
+        images = recognise(read(dataset, layout(dataset, kind, tmp_path)), dataset)  # in the files' order
+        assert images.genuine
+        purposes = split(images, "report", role, fractions=FULL, seed=0)
+        assert {name: len(positions) for name, positions in purposes.items()} == sizes
+        for positions in purposes.values():
+            counts = np.bincount(images.labels[positions], minlength=len(images.classes))
+            assert counts.min() == counts.max()
+        seen.append({name: images.pixels[positions] for name, positions in purposes.items()})
+    for other in seen[1:]:
+        assert all(np.array_equal(seen[0][name], other[name]) for name in sizes)
+
+
+def test_a_part_of_the_genuine_images_is_a_subset_and_must_be_asked_for(tmp_path: Path) -> None:
+    images = read("cifar10", unpack("cifar10", tmp_path, "--tiles", "2", "1"))
+    with pytest.raises(ValueError, match=r"train: 2,000 of 50,000.*\n.*test: 1,000 of 10,000"):
+        recognise(images, "cifar10")
+    allowed = recognise(in_canonical_order(images), "cifar10", subset=True)
+    assert (allowed.name, allowed.genuine) == ("CIFAR-10 (subset)", False)

@@ -1,0 +1,280 @@
+"""What is tracked is read back with MLflow's own client, as its pages do."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vicreg import tracking
+
+FINGERPRINT = "0123456789abcdef" * 4
+ABOUT: dict[str, Any] = {
+    "stage": "linear_eval",
+    "study": "embedded",
+    "encoder": "cifar_aug",
+    "dataset": "Shapes-10 (drawn)",
+    "fingerprint": FINGERPRINT,
+    "params": {"seed": 0, "probes": {"linear": {"lr": 0.3, "epochs": 2}}, "empty": {}},
+}
+LEARN = """
+import sys
+from vicreg import tracking
+about = dict(stage="pretrain", study="embedded", dataset="drawn", fingerprint="ab" * 32, params={})
+with tracking.run(sys.argv[1], encoder=sys.argv[1], **about) as run:
+    print("begun", flush=True)
+    exec(sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that is created once: MLflow takes seconds for its tables."""
+    folder = tmp_path_factory.mktemp("store") / "with a space, 100 % & more"
+    folder.mkdir()
+    tracking.create_database(folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def root(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shared store as a repository's, while the stage runs elsewhere; not within an experiment."""
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(shared))
+    monkeypatch.chdir(tmp_path)
+    return shared
+
+
+def client(folder: Path) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db")
+
+
+def every_run(folder: Path) -> list[Any]:
+    reader = client(folder)
+    return list(reader.search_runs([reader.get_experiment_by_name("vicreg").experiment_id]))
+
+
+def environment(**values: str) -> dict[str, str]:
+    rest = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
+    return rest | values
+
+
+def learn(folder: Path, *args: str) -> subprocess.Popen[str]:
+    """Start a stage-like process, away from the repository, that tracks one run."""
+    command = [sys.executable, "-c", LEARN, *args]
+    there = folder / "elsewhere"
+    there.mkdir(exist_ok=True)
+    env = environment(DVC_ROOT=str(folder), PYTHONPATH=str(Path(tracking.__file__).parents[1]))
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=there, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_run_says_what_it_is_about(root: Path) -> None:
+    with tracking.run("linear probe", **ABOUT, probe="linear") as run:
+        pass
+    found = client(root).get_run(run.id)
+    assert found.info.run_name == "linear probe"
+    assert found.info.status == "FINISHED"
+    expected = {"stage": "linear_eval", "study": "embedded", "encoder": "cifar_aug", "probe": "linear"}
+    expected |= {"dataset": "Shapes-10 (drawn)", "fingerprint": FINGERPRINT, "experiment": "workspace"}
+    assert expected.items() <= found.data.tags.items()
+    assert found.data.params == {
+        "seed": "0",
+        "probes.linear.lr": "0.3",
+        "probes.linear.epochs": "2",
+        "empty": "{}",
+    }
+
+
+def test_the_data_is_the_runs_dataset(root: Path) -> None:
+    with tracking.run("pretraining", **ABOUT) as run:
+        pass
+    [used] = client(root).get_run(run.id).inputs.dataset_inputs
+    assert used.dataset.name == "Shapes-10 (drawn)"
+    assert used.dataset.digest == FINGERPRINT[:36]
+    assert FINGERPRINT in used.dataset.profile
+
+
+def test_metrics_keep_their_steps(root: Path) -> None:
+    with tracking.run("pretraining", **ABOUT) as run:
+        for epoch in range(150):
+            run.metrics({"loss": 1 / (1 + epoch), "online/top1": epoch / 150}, step=epoch)
+        run.metrics({"last": float("nan")})
+    reader = client(root)
+    losses = reader.get_metric_history(run.id, "loss")
+    assert [(entry.step, entry.value) for entry in losses] == [(e, 1 / (1 + e)) for e in range(150)]
+    assert reader.get_run(run.id).data.metrics["online/top1"] == 149 / 150
+    assert len(reader.get_metric_history(run.id, "last")) == 1
+
+
+def test_metrics_can_be_read_while_the_run_goes_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+    with tracking.run("pretraining", **ABOUT) as run:
+        run.metrics({"loss": 0.5}, step=1)
+        found = client(root).get_run(run.id)
+        assert (found.info.status, found.data.metrics) == ("RUNNING", {"loss": 0.5})
+
+
+def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    with tracking.run("pretraining", **ABOUT) as run:
+        run.artifact(tmp_path / "weights.safetensors", folder="weights")
+        with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
+            run.artifact("nothing.png")
+    assert [file.path for file in client(root).list_artifacts(run.id, "weights")] == [
+        "weights/weights.safetensors"
+    ]
+    kept = root / "mlartifacts" / run.id / "artifacts" / "weights" / "weights.safetensors"
+    assert kept.read_bytes() == b"weights"
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_long_values_are_cut_and_many_parameters_are_taken(root: Path) -> None:
+    many = {f"p{i}": i for i in range(250)}
+    with tracking.run("pretraining", **ABOUT | {"params": many | {"long": "x" * 9000}}) as run:
+        pass
+    params = client(root).get_run(run.id).data.params
+    assert len(params) == 251
+    assert params["p249"] == "249"
+    assert params["long"].startswith("x" * 5000) and params["long"].endswith("x…")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")],
+)
+def test_a_run_that_is_cut_off_says_so(root: Path, error: BaseException, status: str) -> None:
+    with pytest.raises(type(error)), tracking.run("pretraining", **ABOUT) as run:
+        run.metrics({"loss": 3.0}, step=7)
+        raise error
+    found = client(root).get_run(run.id)
+    assert (found.info.status, found.data.metrics) == (status, {"loss": 3.0})
+
+
+def test_sigterm_closes_the_run_as_killed(root: Path) -> None:
+    process = learn(root, "terminated", "import time; time.sleep(60)")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    [status] = [run.info.status for run in every_run(root) if run.info.run_name == "terminated"]
+    assert status == "KILLED"
+
+
+def test_experiment_and_commit_become_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "tidal-wave")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee" * 6 + "c0ff")
+    tags = tracking.provenance()
+    assert tags["experiment"] == "tidal-wave"
+    assert tags["commit"] == tags["mlflow.source.git.commit"] == "c0ffee" * 6 + "c0ff"
+
+
+def test_the_commit_is_gits_outside_of_experiments(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "commit" not in tracking.provenance()
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert tracking.provenance()["commit"] == head
+
+
+def test_without_git_there_is_no_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "commit" not in tracking.provenance()
+
+
+def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "user"))
+    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/user/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other/runs.db")
+    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking.tracking_uri() == "http://127.0.0.1:5000"
+    assert tracking.artifact_location("http://127.0.0.1:5000") is None
+
+
+def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+    with tracking.run("elsewhere", **ABOUT) as run:
+        pass
+    assert client(root).get_run(run.id).info.run_name == "elsewhere"
+    assert not list(tmp_path.iterdir())
+
+
+def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) -> None:
+    work = "import os; run.artifact(os.__file__); [run.metrics({'loss': e}, step=e) for e in range(20)]"
+    names = ["first", "second", "third", "fourth"]
+    processes = [learn(tmp_path, name, work) for name in names]
+    outputs = [process.communicate(timeout=180) for process in processes]
+    assert outputs == [("begun\n", "")] * 4
+    runs = every_run(tmp_path)
+    assert sorted(run.info.run_name for run in runs) == sorted(names)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in runs:
+        history = client(tmp_path).get_metric_history(run.info.run_id, "loss")
+        assert [entry.step for entry in history] == list(range(20))
+        assert (tmp_path / "mlartifacts" / run.info.run_id / "artifacts" / "os.py").is_file()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_store_that_cannot_be_used_is_an_error_before_any_work(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    began = time.monotonic()
+    unreachable = pytest.raises(tracking.TrackingError, match=r"http://127\.0\.0\.1:9: .* refused")
+    with unreachable as caught, tracking.run("pretraining", **ABOUT):
+        pytest.fail("no work may begin")
+    assert "secret" not in str(caught.value)
+    assert time.monotonic() - began < 20
+
+
+def test_a_file_that_is_no_database_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.db").write_text("words, not tables" * 100)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    unusable = pytest.raises(tracking.TrackingError, match=r"mlflow\.db: .*not a database")
+    with unusable, tracking.run("pretraining", **ABOUT):
+        pytest.fail("no work may begin")
+
+
+def test_a_store_that_fails_later_does_not_end_the_work(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+    with caplog.at_level(logging.WARNING), tracking.run("pretraining", **ABOUT) as run:
+        working = run.client.log_batch
+
+        def locked(*args: Any, **kwargs: Any) -> None:
+            raise OSError("database is locked")
+
+        monkeypatch.setattr(run.client, "log_batch", locked)
+        run.metrics({"loss": 1.0}, step=1)
+        monkeypatch.setattr(run.client, "log_batch", working)
+        run.metrics({"loss": 0.5}, step=2)
+    assert "database is locked" in caplog.text
+    assert [entry.step for entry in client(root).get_metric_history(run.id, "loss")] == [1, 2]

@@ -1,0 +1,236 @@
+"""The authors' files: an archive of pickles, read without trusting them.
+
+A pickle can run any code when it is opened. The unpickler here admits what rebuilds a numpy array and nothing
+else, and archives are read member by member in memory: nothing is ever extracted.
+Layout of the files: https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+import gzip
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import numpy as np
+
+from vicreg.cifar_classes import CLASSES
+from vicreg.genuine import NAMES
+from vicreg.images import Images
+
+LARGEST_FILE = 200_000_000  # bytes; CIFAR-100's train pickle, the largest, has 155 million
+LARGEST_ARCHIVE = 400_000_000  # bytes unpacked; both have less than 190 million
+Reader = Callable[[str], bytes]  # a file's name within the dataset's folder -> its bytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the authors laid out a dataset: names of its archive, folder, files and keys."""
+
+    archive: str
+    md5: str
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    labels: str
+    meta: str
+    class_names: str
+
+
+LAYOUTS = {
+    "cifar10": Layout(
+        archive="cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+        folder="cifar-10-batches-py",
+        train=tuple(f"data_batch_{i}" for i in range(1, 6)),
+        test=("test_batch",),
+        labels="labels",
+        meta="batches.meta",
+        class_names="label_names",
+    ),
+    "cifar100": Layout(
+        archive="cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        folder="cifar-100-python",
+        train=("train",),
+        test=("test",),
+        labels="fine_labels",
+        meta="meta",
+        class_names="fine_label_names",
+    ),
+}
+
+
+def layout_of(dataset: str) -> Layout:
+    """Return the dataset's layout; a ValueError names the choices."""
+    if dataset not in LAYOUTS:
+        raise ValueError(f"there is no CIFAR dataset {dataset!r}; choose from {', '.join(LAYOUTS)}")
+    return LAYOUTS[dataset]
+
+
+def read_archive(path: Path, dataset: str) -> Images:
+    """Read the authors' .tar.gz. Raises ValueError, naming `path`, when it is not what it should be."""
+    layout = layout_of(dataset)
+    wanted = {*layout.train, *layout.test, layout.meta}
+    try:
+        found = _members(path, layout.folder, wanted)
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a whole .tar.gz archive ({error}); fetch it again") from None
+
+    def read(name: str) -> bytes:
+        if name not in found:
+            raise ValueError(f"{path} lacks {layout.folder}/{name}; fetch it again")
+        return found[name]
+
+    return _assemble(read, layout, dataset, str(path))
+
+
+def read_folder(path: Path, dataset: str) -> Images:
+    """Read the unpacked pickles in `path`. Raises ValueError, naming the file at fault."""
+
+    def read(name: str) -> bytes:
+        file = path / name
+        if not file.is_file():
+            raise ValueError(f"{file} is missing; unpack the archive again")
+        if file.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"{file} has {file.stat().st_size:,} bytes, more than any CIFAR file")
+        return file.read_bytes()
+
+    return _assemble(read, layout_of(dataset), dataset, str(path))
+
+
+def read_pickle(data: bytes, where: str) -> dict[str, Any]:
+    """Return the dictionary in a CIFAR pickle, its keys as text; `where` names the file in errors."""
+    try:
+        record = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
+    except Exception as error:  # a hostile pickle can raise anything
+        raise ValueError(f"{where} is not a CIFAR pickle ({error})") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{where} holds a {type(record).__name__}, not the dictionary of a CIFAR file")
+    return {_text(key): getattr(value, "array", value) for key, value in record.items()}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Admits the three names by which numpy pickles an array, and puts harmless stand-ins in their place."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return _Bytes
+        if (module, name) == ("numpy", "dtype"):
+            return _ByteType
+        if (module, name) == ("numpy", "ndarray"):
+            return "ndarray"  # only ever an argument, so a word will do
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs")
+
+
+class _ByteType:
+    """Stands in for the type `uint8`; any other is refused."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if code not in (b"u1", "u1"):
+            raise pickle.UnpicklingError(f"its array is of type {code!r}, not of bytes")
+
+    def __setstate__(self, _: Any) -> None:
+        """Ignore byte order and the like: a byte has none."""
+
+
+class _Bytes:
+    """Stands in for an array of bytes, until its state brings shape and content."""
+
+    array: np.ndarray
+
+    def __init__(self, *_: Any) -> None:
+        """Ignore what numpy passes here: always an empty array."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, by_column, content = state
+        if not isinstance(kind, _ByteType):
+            raise pickle.UnpicklingError("its array is not one of bytes")
+        self.array = np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_column else "C")
+
+
+class _Bounded:
+    """A compressed file's content, up to the size that an honest archive has."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self.stream, self.path, self.left = stream, path, LARGEST_ARCHIVE
+
+    def read(self, size: int) -> bytes:
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError(f"{self.path} unpacks to more than any CIFAR archive")
+        return data
+
+
+def _members(path: Path, folder: str, wanted: set[str]) -> dict[str, bytes]:
+    """Return the bytes of the wanted files in the archive's folder; everything else is left unread."""
+    found: dict[str, bytes] = {}
+    with gzip.open(path) as unpacked:
+        stream = _Bounded(unpacked, path)
+        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                _check(member, path)
+                place = PurePosixPath(member.name)
+                if member.isfile() and place.parent == PurePosixPath(folder) and place.name in wanted:
+                    content = archive.extractfile(member)
+                    assert content is not None  # regular files have one
+                    found[place.name] = content.read()
+        while stream.read(1 << 16):  # to the end, where gzip keeps the checksum
+            pass
+    return found
+
+
+def _check(member: tarfile.TarInfo, path: Path) -> None:
+    """Refuse what the authors' archives do not hold: paths that lead out, links, devices, absurd sizes."""
+    place = PurePosixPath(member.name)
+    if place.is_absolute() or ".." in place.parts:
+        raise ValueError(f"{path} has a member that leaves its folder: {member.name!r}")
+    if not (member.isfile() or member.isdir()):
+        raise ValueError(f"{path} has a link or device as a member: {member.name!r}")
+    if member.size > LARGEST_FILE:
+        raise ValueError(f"{path} has a member larger than any CIFAR file: {member.name!r}")
+
+
+def _assemble(read: Reader, layout: Layout, dataset: str, where: str) -> Images:
+    """Return all images of the files that `read` gives, in the files' order."""
+    _check_classes(read_pickle(read(layout.meta), f"{where}: {layout.meta}"), layout, dataset, where)
+    parts = [
+        (*_batch(read_pickle(read(name), f"{where}: {name}"), layout, dataset, f"{where}: {name}"), split)
+        for split, names in (("train", layout.train), ("test", layout.test))
+        for name in names
+    ]
+    return Images(
+        pixels=np.concatenate([pixels for pixels, _, _ in parts]),
+        labels=np.concatenate([labels for _, labels, _ in parts]),
+        official=np.concatenate([np.full(len(labels), split, "<U5") for _, labels, split in parts]),
+        classes=CLASSES[dataset],
+        name=NAMES[dataset],
+        genuine=False,
+    )
+
+
+def _check_classes(meta: dict[str, Any], layout: Layout, dataset: str, where: str) -> None:
+    names = meta.get(layout.class_names)
+    if not isinstance(names, list) or tuple(map(_text, names)) != CLASSES[dataset]:
+        raise ValueError(f"{where}: {layout.meta} does not list the classes of {NAMES[dataset]}")
+
+
+def _batch(record: dict[str, Any], layout: Layout, dataset: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (N, 32, 32, 3) and labels (N,) of one file; its rows hold red, green, blue planes."""
+    rows, labels = record.get("data"), record.get(layout.labels)
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
+        raise ValueError(f"{where}: `data` is not an (N, 3072) array of bytes")
+    if not isinstance(labels, list) or len(labels) != len(rows):
+        raise ValueError(f"{where}: `{layout.labels}` is not a list of {len(rows)} labels")
+    if not all(type(label) is int and 0 <= label < len(CLASSES[dataset]) for label in labels):
+        raise ValueError(f"{where}: `{layout.labels}` has entries outside 0..{len(CLASSES[dataset]) - 1}")
+    pixels = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(pixels), np.array(labels, dtype=np.int64)
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

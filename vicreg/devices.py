@@ -1,0 +1,38 @@
+"""Devices: where a study computes, and in which precision."""
+
+import torch
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of this name, or for "auto" a GPU where there is one; raises ValueError if it is not there."""
+    if name == "auto":
+        kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        return torch.device(next((kind for kind, there in kinds.items() if there), "cpu"))
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device = {name!r} cannot be used here: {error}. Use `device: auto` or cpu.") from error
+    return torch.device(name)
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the dtype of `precision`; "auto" is bfloat16 where the device has instructions for it, else float32."""
+    if precision != "auto":
+        return getattr(torch, precision)
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and cpu_computes_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def accelerator(device: torch.device) -> str | None:
+    """The name of the device as reports show it; None for a CPU."""
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return None if device.type == "cpu" else str(device)
+
+
+def cpu_computes_bfloat16() -> bool:
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public in torch 2.11 to 2.15
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

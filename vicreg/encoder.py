@@ -1,0 +1,104 @@
+"""An encoder is what the study compares: a backbone with its own normalisation of images, and a file that holds both."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vicreg import lookup
+from vicreg.methods.vicreg import projector
+
+
+class Encoder(nn.Module):
+    """Images (N, 3, H, W), uint8 or float in [0, 1] -> representations y (N, dimension).
+
+    mean, std: (3,) of each channel in [0, 1], by which images are normalised, in training and evaluation alike.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, mean: Sequence[float] = (0, 0, 0), std: Sequence[float] = (1, 1, 1)):
+        super().__init__()
+        self.backbone, self.dimension = backbone, backbone.dimension
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("std", torch.ones(3))
+        self.normalise_by(mean, std)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.mean.copy_(torch.tensor(mean))
+        self.std.copy_(torch.tensor(std))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.float() / 255 if images.dtype == torch.uint8 else images
+        x = (x - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
+        return self.backbone(x.contiguous(memory_format=torch.channels_last))
+
+
+def channel_statistics(pixels: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of images (N, H, W, 3) uint8, in [0, 1]."""
+    values = np.arange(256) / 255
+    counts = np.stack([np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ values
+    return mean.tolist(), np.sqrt(shares @ values**2 - mean**2).tolist()
+
+
+@torch.inference_mode()
+def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
+    """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation."""
+    encoder = encoder.to(device, memory_format=torch.channels_last).eval()
+    batches = torch.from_numpy(pixels).split(batch_size)
+    parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
+    return torch.cat(parts).numpy()
+
+
+def save(path: Path, method: nn.Module, description: dict[str, Any]) -> None:
+    """Write the encoder of `method`, and its projector if it has one, as safetensors.
+
+    description: what `load` needs to build both again, `backbone` and its `parameters`, and what else should be known.
+    """
+    head = getattr(method, "projector", None)
+    widths = [layer.out_features for layer in head if isinstance(layer, nn.Linear)] if head is not None else []
+    tensors = {f"encoder.{key}": value for key, value in method.encoder.state_dict().items()}
+    if head is not None:
+        tensors |= {f"projector.{key}": value for key, value in head.state_dict().items()}
+    content = {"description": json.dumps({**description, "projector": widths}, sort_keys=True)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path, content)
+
+
+def save_not_run(path: Path, reason: str) -> None:
+    """Write a file without weights that says why this encoder does not take part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({}, path, {"description": json.dumps({"not_run": reason})})
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["description"])
+    except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not an encoder of this project ({error}): run `dvc repro pretrain` again") from error
+
+
+def load(path: Path) -> tuple[Encoder, nn.Module | None]:
+    """Return the encoder in the file at `path`, and its projector or None; raises ValueError for any other file."""
+    description = describe(path)
+    encoder = Encoder(lookup.member("backbones", description["backbone"]).build(**description["parameters"]))
+    widths = description["projector"]
+    parts = nn.ModuleDict({"encoder": encoder})
+    if widths:
+        parts["projector"] = projector(encoder.dimension, widths[0], len(widths))
+    try:
+        parts.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold what it describes ({error}): run `dvc repro pretrain` again") from error
+    return encoder, parts["projector"] if widths else None

@@ -1,0 +1,71 @@
+"""A recipe: what params.yaml says of one encoder becomes a method, and its training."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vicreg import devices, lookup, optimizers, training
+from vicreg.encoder import Encoder, channel_statistics
+from vicreg.params import Params
+from vicreg.policy import Policy
+
+
+def describe(p: Params, name: str) -> dict[str, Any]:
+    """Everything that shapes the encoder `name`, as nested plain values: for its file, and for tracking."""
+    entry = p.encoders[name]
+    sizes = p.sizes.model_dump(include={"width", "projector_width", "epochs", "batch_size"})
+    return {
+        "encoder": name,
+        **entry.model_dump(),
+        **sizes,
+        "seed": p.seed,
+        "protocol": p.protocol,
+        "aug": p.policies[entry.policy].model_dump(),
+        entry.method + "_method": p.section(entry.method),
+        "optimizer": p.optimizer.model_dump(),
+        "schedule": p.schedule.model_dump(),
+        "parameters": {"width": p.sizes.width, **p.section(entry.backbone)},
+    }
+
+
+def build(p: Params, name: str, pixels: np.ndarray) -> nn.Module:
+    """Return the method of the encoder `name`, its weights drawn from the seed.
+
+    pixels: (N, H, W, 3) uint8, the pretraining images: the encoder normalises all images by their statistics.
+    """
+    torch.manual_seed(p.seed)
+    entry = p.encoders[name]
+    backbone = lookup.member("backbones", entry.backbone).build(width=p.sizes.width, **p.section(entry.backbone))
+    encoder = Encoder(backbone, *channel_statistics(pixels))
+    return lookup.member("methods", entry.method).build(
+        encoder, width=p.sizes.projector_width, **p.section(entry.method)
+    )
+
+
+def learns(p: Params, name: str) -> bool:
+    return lookup.member("methods", p.encoders[name].method).LEARNS
+
+
+def train(p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: torch.device) -> Iterator[dict[str, float]]:
+    """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch."""
+    sizes, epochs = p.sizes, p.sizes.epochs
+    method.to(device, memory_format=torch.channels_last)
+    settings = p.optimizer.model_dump(exclude={"base_lr"})
+    peak_lr = p.optimizer.base_lr * sizes.batch_size / 256
+    return training.pretrain(
+        method,
+        torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous(),
+        Policy(**p.policies[p.encoders[name].policy].model_dump()),
+        optimizers.build(method, lr=peak_lr, **settings),
+        optimizers.schedule(
+            steps_per_epoch=len(pixels) // sizes.batch_size, epochs=epochs, **p.schedule.model_dump()
+        ),
+        epochs=epochs,
+        batch_size=sizes.batch_size,
+        generator=torch.Generator(device).manual_seed(p.seed),
+        dtype=devices.choose_dtype(p.precision, device),
+        progress=True,
+    )

@@ -1,0 +1,48 @@
+"""Markdown: tables whose cells cannot break them, and numbers as people read them."""
+
+import re
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """Return a table; `align` has one letter per column, l or r. Cells are markdown, on one line each."""
+    sides = ["left" if letter == "l" else "right" for letter in align]
+    cells = [[_cell(value) for value in row] for row in rows]
+    heads = [_cell(header) for header in headers]
+    return tabulate(cells, headers=heads, tablefmt="pipe", disable_numparse=True, colalign=sides)
+
+
+def _cell(text: str) -> str:
+    """One line, in which no pipe ends the cell; a pipe that is escaped already stays as it is."""
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
+
+
+def escape(text: str) -> str:
+    """Return `text` so that markdown shows it as it is written, on one line."""
+    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+
+
+def code(name: str) -> str:
+    return f"`{name}`"
+
+
+def percent(share: float) -> str:
+    """0.8023 -> 80.2"""
+    return f"{100 * share:.1f}"
+
+
+def points(difference: float) -> str:
+    """0.0312 -> +3.1"""
+    return f"{100 * difference:+z.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """0.71, 0.79 -> 71.0 – 79.0"""
+    return f"{percent(low)} – {percent(high)}"
+
+
+def count(number: int, thing: str = "") -> str:
+    """40000, "image" -> 40,000 images"""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}" if thing else f"{number:,}"

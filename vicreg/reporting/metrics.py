@@ -1,0 +1,64 @@
+"""Metrics: every accuracy with its gain over the baseline, from unrounded values."""
+
+from typing import Any
+
+from vicreg.reporting.study import Dataset, Study
+
+BASELINE = "random"
+SCORES = ("top1", "top1_low", "top1_high", "top5")
+
+Accuracies = dict[str, dict[str, Any]]
+
+
+def accuracies(evaluations: dict[str, dict[str, Any]], slot: str) -> Accuracies:
+    """Return {encoder: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
+
+    `gain` is the difference of top-1 to the encoder named `random` under the same probe; there is none
+    without such an encoder. An encoder that did not take part is {"not_run": the reason in words}.
+    """
+    found = {encoder: _scores(evaluation, slot) for encoder, evaluation in evaluations.items()}
+    baseline = found.get(BASELINE, {})
+    for probes in found.values():
+        for probe in [name for name in probes if name != "not_run" and name in baseline]:
+            probes[probe]["gain"] = probes[probe]["top1"] - baseline[probe]["top1"]
+    return found
+
+
+def _scores(evaluation: dict[str, Any], slot: str) -> dict[str, Any]:
+    if "not_run" in evaluation:
+        return {"not_run": evaluation["not_run"]}
+    probes = evaluation["datasets"][slot]["probes"]
+    return {probe: {score: result[score] for score in SCORES} for probe, result in probes.items()}
+
+
+def metrics(study: Study) -> dict[str, Any]:
+    """Return what metrics.json holds: the accuracies by dataset, and a block on the study itself."""
+    by_dataset = {dataset.key: accuracies(study.evaluations, dataset.slot) for dataset in study.datasets}
+    return by_dataset | {"study": facts(study)}
+
+
+def facts(study: Study) -> dict[str, Any]:
+    """Return what one needs to know to judge or repeat the numbers."""
+    seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
+    return {
+        "name": study.name,
+        "source": study.sizes["source"],
+        "sizes": study.sizes,
+        "protocol": study.protocol,
+        "seed": study.seed,
+        "datasets": {dataset.key: _describe(dataset) for dataset in study.datasets},
+        "device": "; ".join(study.devices),
+        "commit": study.commit,
+        "versions": study.versions,
+        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+    }
+
+
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "genuine": dataset.genuine,
+        "classes": dataset.classes,
+        "images": dataset.purposes,
+        "fingerprints": dataset.fingerprints,
+    }

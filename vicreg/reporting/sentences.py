@@ -1,0 +1,101 @@
+"""Sentences: what the numbers answer, made from the numbers, and what they do not say."""
+
+from typing import Any
+
+from vicreg.reporting.curves import PROBE
+from vicreg.reporting.markdown import code, count, escape, percent, points
+from vicreg.reporting.metrics import BASELINE, Accuracies
+from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.tables import probes_of
+
+PURPOSES = {
+    "pretrain": "pretraining",
+    "probe_train": "training the probes",
+    "probe_test": "testing the probes",
+}
+
+
+def answer(accuracies: Accuracies) -> str:
+    """Return one sentence: how each encoder compares with the baseline under the linear probe."""
+    probes = probes_of(accuracies)
+    if not probes:
+        return "No encoder ran, so there is nothing to compare."
+    probe = PROBE if PROBE in probes else probes[0]
+    ran = {encoder: entry[probe] for encoder, entry in accuracies.items() if probe in entry}
+    if BASELINE not in ran:
+        reached = ", ".join(f"{code(encoder)} {percent(score['top1'])} %" for encoder, score in ran.items())
+        return f"Without {code(BASELINE)} there is no gain to state; top-1 with the {probe} probe: {reached}."
+    others = [_clause(encoder, score, ran[BASELINE]) for encoder, score in ran.items() if encoder != BASELINE]
+    if not others:
+        return f"Only {code(BASELINE)} ran: {percent(ran[BASELINE]['top1'])} % top-1 with the {probe} probe."
+    return f"With the {probe} probe, {'; '.join(others)}."
+
+
+def _clause(encoder: str, score: dict[str, float], baseline: dict[str, float]) -> str:
+    versus = f"{percent(score['top1'])} % against {percent(baseline['top1'])} %"
+    difference = f"{points(score['gain'])} points of top-1"
+    if score["top1_low"] <= baseline["top1_high"] and baseline["top1_low"] <= score["top1_high"]:
+        doubt = "their 95 % intervals overlap, so this may be chance"
+        return f"{code(encoder)} is {difference} from {code(BASELINE)} ({versus}), but {doubt}"
+    if score["gain"] < 0:
+        return f"{code(encoder)} loses: {difference} from {code(BASELINE)} ({versus})"
+    return f"{code(encoder)} gains {difference} over {code(BASELINE)} ({versus})"
+
+
+def warning(dataset: Dataset) -> str | None:
+    """Return what must be said of data that is not genuine CIFAR; None where it is."""
+    if dataset.genuine:
+        return None
+    if dataset.drawn:
+        return (
+            "**These are drawn pictures, not CIFAR: the figures say whether the pipeline works, not how good "
+            "the method is.** No published figure stands beside them."
+        )
+    return (
+        f"**{escape(dataset.name)} is not complete CIFAR as its authors publish it: published figures are "
+        "not comparable, so none stands beside these.**"
+    )
+
+
+def sizes(dataset: Dataset) -> str:
+    """Return how many images and classes there are, by purpose."""
+    known = [(words, dataset.purposes[name]) for name, words in PURPOSES.items() if name in dataset.purposes]
+    purposes = [f"{count(number, 'image')} for {words}" for words, number in known]
+    return f"{count(dataset.classes)} classes; {', '.join(purposes)}."
+
+
+def settings(study: Study, dataset: Dataset) -> list[str]:
+    """Return one line per probe: its settings, by encoder where they differ."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for encoder, evaluation in study.evaluations.items():
+        for probe, result in evaluation.get("datasets", {}).get(dataset.slot, {}).get("probes", {}).items():
+            for key, value in result.get("settings", {}).items():
+                found.setdefault(probe, {}).setdefault(key, {})[encoder] = value
+    return [f"{probe}: {', '.join(map(_setting, keys.items()))}" for probe, keys in found.items()]
+
+
+def _setting(item: tuple[str, dict[str, Any]]) -> str:
+    key, by_encoder = item
+    values = list(by_encoder.values())
+    if all(value == values[0] for value in values):
+        return setting(key, values[0])
+    return f"{_words(key)} " + ", ".join(f"{escape(str(v))} for {code(e)}" for e, v in by_encoder.items())
+
+
+def setting(key: str, value: Any) -> str:
+    """Return a setting in words: width 8, standardise yes, fractions (pretrain 0.1, probe 0.1)."""
+    if isinstance(value, dict):
+        return f"{_words(key)} ({', '.join(setting(k, v) for k, v in value.items())})"
+    text = {"True": "yes", "False": "no", "None": "none"}.get(str(value), str(value))
+    return f"{_words(key)} {escape(text)}"
+
+
+def _words(key: str) -> str:
+    return escape(key.replace("_", " "))
+
+
+def not_run(accuracies: Accuracies) -> list[str]:
+    """Return why encoders did not take part, in words."""
+    return [
+        f"{code(name)} was {entry['not_run']}." for name, entry in accuracies.items() if "not_run" in entry
+    ]

@@ -1,0 +1,84 @@
+"""One look for all figures: told apart in grey and by every eye, and the same bytes every time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+INK, FAINT = "#333333", "#dddddd"
+# Okabe and Ito, Color Universal Design, 2008: distinct with every kind of colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so letters are the same everywhere
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "svg.hashsalt": "vicreg",  # ids inside an SVG are random otherwise
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    color: str
+    linestyle: Any
+    marker: str
+
+    def line(self, points: int) -> dict[str, Any]:
+        """Keyword arguments for a line of so many points: about ten markers, one of them at its end."""
+        step = max(1, points // 10)
+        look = {"color": self.color, "linestyle": self.linestyle, "marker": self.marker}
+        return look | {"markevery": (max(0, points - 1) % step, step), "markersize": 4.5, "linewidth": 1.6}
+
+
+def styles(encoders: Iterable[str], baseline: str = "random") -> dict[str, Style]:
+    """Return a style per encoder, in order; the baseline is grey."""
+    chosen = {}
+    looks = zip(cycle(COLOURS), cycle(LINES), cycle(MARKERS), strict=False)
+    for encoder in encoders:
+        chosen[encoder] = Style("#777777", (0, (2, 1.5)), "x") if encoder == baseline else Style(*next(looks))
+    return chosen
+
+
+def epochs(axes: Axes, label: str) -> None:
+    """Make the x axis one of whole epochs."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True))
+    axes.set_xlabel(label)
+
+
+def note(text: str) -> Figure:
+    """Return a small figure that says in words why there is nothing to draw."""
+    with rc_context(RC):
+        figure = Figure(figsize=(6, 1))
+        figure.text(0.02, 0.5, text, va="center")
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `stem`.svg and `stem`.png: equal figures give equal bytes."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context(RC):
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        figure.savefig(stem.with_suffix(".png"), dpi=160, metadata={"Software": None})

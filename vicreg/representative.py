@@ -1,0 +1,73 @@
+"""Representative loss: what a full model makes of two views of an image, of an image and itself, of two images.
+
+After the student report's figures 3 to 5 and its appendix C, which show the loss of single pairs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vicreg.images import Images
+from vicreg.policy import Policy
+from vicreg.views import two_views
+
+COMPUTED = (
+    "The VICReg loss of a pair of pictures with embeddings a and b, from backbone and projector in evaluation mode: the "
+    "two views are the batches of two (a, b) and (b, a). The invariance is the mean squared difference of a and b, zero "
+    "for an image and itself. On a batch of two the variance and covariance terms say little: they see the distance of "
+    "a and b once more, the variance term with the opposite sign, so read the invariance. Views are drawn by the policy "
+    "`aug` for every encoder; each number is a mean over pairs of images from the probes' test part."
+)
+
+Terms = dict[str, float]
+Objective = Callable[[Tensor, Tensor], dict[str, Tensor]]
+
+
+def pair_terms(a: Tensor, b: Tensor, objective: Objective) -> list[Terms]:
+    """The loss and its terms for each pair of rows of embeddings a, b (N, D)."""
+    pairs = torch.stack([a, b], dim=1)  # (N, 2, D)
+    return [{key: float(term) for key, term in objective(pair, pair.flip(0)).items()} for pair in pairs]
+
+
+def mean(terms: list[Terms]) -> Terms:
+    return {key: float(np.mean([entry[key] for entry in terms])) for key in terms[0]}
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, images: Images, objective: Objective, policy: Policy, *, draws: int, others: int, seed: int
+) -> dict[str, Any]:
+    """Compare pairs of `images`, by `model` (images (N, 3, H, W) in [0, 1] -> embeddings (N, D)) in eval mode.
+
+    Returns the mean terms of `draws` pairs of each kind: `views` of one image, the `same` image twice, two `different`
+    images; and the terms of an `anchor` `against` an image of its class and `others` - 1 of other classes.
+    """
+    random = np.random.default_rng(seed)
+    chosen = random.permutation(len(images))[: min(draws, len(images))]
+    pixels = torch.from_numpy(images.pixels[chosen]).permute(0, 3, 1, 2).contiguous()
+    views = two_views(pixels, policy, torch.Generator().manual_seed(seed))
+    first, second = model(views).chunk(2)
+    z = model(pixels.float() / 255)  # (N, D)
+    anchor, rivals = anchor_and_rivals(images.labels[chosen], others)
+    against = pair_terms(z[anchor].expand(len(rivals), -1), z[rivals], objective)
+    names = [images.classes[images.labels[chosen[rival]]] for rival in rivals]
+    return {
+        "views": mean(pair_terms(first, second, objective)),
+        "same": mean(pair_terms(z, z, objective)),
+        "different": mean(pair_terms(z, z.roll(1, dims=0), objective)),
+        "anchor": images.classes[images.labels[chosen[anchor]]],
+        "against": [{"class": name, **terms} for name, terms in zip(names, against, strict=True)],
+    }
+
+
+def anchor_and_rivals(labels: np.ndarray, others: int) -> tuple[int, list[int]]:
+    """The first position whose class comes again, and then one of its class and `others` - 1 of further classes."""
+    for anchor, label in enumerate(labels):
+        same = [i for i in range(len(labels)) if labels[i] == label and i != anchor][:1]
+        if same:
+            further = {int(labels[i]): i for i in range(len(labels) - 1, -1, -1) if labels[i] != label}
+            return anchor, same + sorted(further.values())[: others - 1]
+    return 0, list(range(1, min(others, len(labels) - 1) + 1))
