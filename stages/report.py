@@ -16,17 +16,25 @@ def main() -> None:
     paths = Paths(p.study)
     data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
     split = splits.load_split(paths.data("split"))
-    counts: dict[str, dict[str, int]] = {slot: {} for slot in SLOTS}
-    for name, positions in split.items():
-        slot, _, purpose = name.partition("/")
-        counts[slot][purpose] = len(positions)
-    keys, drawn = {slot: getattr(p.sizes, slot) for slot in SLOTS}, p.sizes.source == "embedded"
-    study = Study(
+    study = gather(p, paths, data, split)
+    used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
+    policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
+    seen = data["primary"].take(split["primary/pretrain"])
+    files.write(study, paths.report(""))
+    files.write_views(seen, policies, p.seed, paths.report("views"))
+
+
+def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split: dict[str, Any]) -> Study:
+    """Bring together what the stages wrote for the encoders of params.yaml; other files are passed over."""
+    keys, drawn = p.sizes.model_dump(include=set(SLOTS)), p.sizes.source == "embedded"
+    return Study(
         name=p.study,
         sizes=p.sizes.model_dump(),
         protocol=p.protocol,
         seed=p.seed,
-        datasets=tuple(describe(data[slot], slot, keys[slot], counts[slot], drawn=drawn) for slot in SLOTS),
+        datasets=tuple(
+            describe(data[slot], slot, keys[slot], counts(split, slot), drawn=drawn) for slot in SLOTS
+        ),
         pretraining={encoder: result(paths, "pretrain", encoder) for encoder in p.encoders},
         evaluations={encoder: result(paths, "linear_eval", encoder) for encoder in p.encoders},
         representative_loss=result(paths, "representative_loss"),
@@ -34,11 +42,12 @@ def main() -> None:
         versions=versions(),
         commit=tracking.provenance().get("commit"),
     )
-    used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
-    policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
-    seen = data["primary"].take(split["primary/pretrain"])
-    files.write(study, paths.report(""))
-    files.write_views(seen, policies, p.seed, paths.report("views"))
+
+
+def counts(split: dict[str, Any], slot: str) -> dict[str, int]:
+    """How many images serve each purpose of a dataset."""
+    named = {name.partition("/"): len(positions) for name, positions in split.items()}
+    return {purpose: number for (role, _, purpose), number in named.items() if role == slot}
 
 
 def result(paths: Paths, stage: str, encoder: str | None = None) -> Any:

@@ -1,6 +1,7 @@
-"""A copy of this repository whose study is tiny, so that tests can run the whole pipeline in seconds per stage."""
+"""A copy of this repository whose study is tiny, so that tests can run the whole pipeline."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ TINY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Repository:
-    """A git and DVC repository on its own: neither the user's settings nor another run's variables reach it."""
+    """A git and DVC repository on its own: neither the user's settings nor variables reach it."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -52,14 +53,30 @@ class Repository:
     def git(self, *args: str) -> str:
         return self.run("git", *args)
 
+    def stages_run_by(self, *args: str) -> set[str]:
+        """Return the names of the stages that a DVC command ran, as it says itself."""
+        return set(re.findall(r"^Running stage '(.+)':$", self.dvc(*args), re.MULTILINE))
+
+    def tracked_runs(self) -> list[Any]:
+        """Return every MLflow run in the store at this repository's root, of whatever status."""
+        return runs_in(self.folder / "mlflow.db")
+
     def copy(self, folder: Path) -> "Repository":
         shutil.copytree(self.folder, folder, symlinks=True)
         return Repository(folder, self.environment)
 
 
+def runs_in(database: Path) -> list[Any]:
+    """Return the MLflow runs in a database, read by MLflow itself."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{database}")
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
 def environment(folder: Path) -> dict[str, str]:
     """Variables for commands in a test's repository, what they keep outside of it included."""
-    foreign = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "PYTHONPATH", "VICREG_")
+    foreign = ("DVC_", "MLFLOW_", "GIT_", "AWS_", "PYTHON", "VICREG_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     person = {"NAME": "Test", "EMAIL": "test@example.com"}
     return (
@@ -81,7 +98,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """This repository as it is now, with a tiny study, committed, and nothing run. Copy it before changing it."""
+    """This repository as it is now, with a tiny study, committed; nothing ran. Copy it before changing it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=HERE,

@@ -45,7 +45,8 @@ def test_classes_are_pairs_of_a_shape_and_a_texture() -> None:
 
 def test_another_process_draws_the_same_bytes() -> None:
     script = (
-        "from pathlib import Path; from vicreg.sources import embedded; from vicreg.images import fingerprints\n"
+        "from pathlib import Path\nfrom vicreg.images import fingerprints\n"
+        "from vicreg.sources import embedded\n"
         "print(fingerprints(embedded.load("
         "'shapes10', folder=None, scratch=Path(), fraction=0.002, seed=0))['train'])"
     )

@@ -39,9 +39,13 @@ def read(stem: Path) -> tuple[bytes, bytes]:
 
 
 def test_equal_numbers_give_equal_bytes_in_every_process(tmp_path):
-    for seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", DRAW, str(tmp_path / seed)], env=environment, check=True)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", DRAW, tmp_path / seed], env=os.environ | {"PYTHONHASHSEED": seed}
+        )
+        for seed in ("1", "2")
+    ]
+    assert [process.wait() for process in processes] == [0, 0]
     assert read(tmp_path / "1") == read(tmp_path / "2")
     assert b"<dc:date>" not in read(tmp_path / "1")[0]
 

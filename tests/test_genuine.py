@@ -36,14 +36,15 @@ def unpack(dataset: str, out: Path, *options: str) -> Path:
 
 
 def layout(dataset: str, kind: str, root: Path) -> Path:
-    """Return a folder with the dataset as an archive, pickles or PNG files."""
+    """Return a folder with the dataset as pickles, an archive of them, or PNG files."""
     if kind == "png":
         return unpack(dataset, root / kind, "--layout", "png")
-    folder = unpack(dataset, root / kind)
-    if kind == "archive":
-        names = LAYOUTS[dataset]
-        with tarfile.open(folder / names.archive, "w:gz", compresslevel=1) as archive:
-            archive.add(folder / names.folder, names.folder)
+    if kind == "pickles":
+        return unpack(dataset, root / kind)
+    names, folder = LAYOUTS[dataset], root / kind
+    folder.mkdir()
+    with tarfile.open(folder / names.archive, "w:gz", compresslevel=1) as archive:
+        archive.add(root / "pickles" / names.folder, names.folder)
     return folder
 
 
@@ -55,7 +56,7 @@ def read(dataset: str, folder: Path) -> Images:
 def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset: str, tmp_path: Path) -> None:
     role, sizes = SIZES[dataset]
     seen: list[dict[str, np.ndarray]] = []
-    for kind in ("archive", "pickles", "png"):
+    for kind in ("pickles", "archive", "png"):
         images = recognise(read(dataset, layout(dataset, kind, tmp_path)), dataset)  # in the files' order
         assert images.genuine
         purposes = split(images, "report", role, fractions=FULL, seed=0)

@@ -132,7 +132,7 @@ def test_the_metrics_are_those_of_the_results(repository, no_pictures):
     assert about["source"] == "embedded" and {"python", "torch", "dvc", "mlflow"} <= about["versions"].keys()
 
 
-def test_the_report_is_the_same_when_made_again(repository):
+def test_the_report_is_the_same_when_made_again(repository, no_pictures):
     stage.main()
     first = {path.name: path.read_bytes() for path in STUDY.report("").iterdir()}
     stage.main()

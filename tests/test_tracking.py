@@ -1,7 +1,6 @@
 """What is tracked is read back with MLflow's own client, as its pages do."""
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import environment, runs_in
 
 from vicreg import tracking
 
@@ -57,22 +57,13 @@ def client(folder: Path) -> Any:
     return MlflowClient(f"sqlite:///{folder}/mlflow.db")
 
 
-def every_run(folder: Path) -> list[Any]:
-    reader = client(folder)
-    return list(reader.search_runs([reader.get_experiment_by_name("vicreg").experiment_id]))
-
-
-def environment(**values: str) -> dict[str, str]:
-    rest = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
-    return rest | values
-
-
 def learn(folder: Path, *args: str) -> subprocess.Popen[str]:
     """Start a stage-like process, away from the repository, that tracks one run."""
     command = [sys.executable, "-c", LEARN, *args]
     there = folder / "elsewhere"
     there.mkdir(exist_ok=True)
-    env = environment(DVC_ROOT=str(folder), PYTHONPATH=str(Path(tracking.__file__).parents[1]))
+    package = Path(tracking.__file__).parents[1]
+    env = environment(folder) | {"DVC_ROOT": str(folder), "PYTHONPATH": str(package)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=there, env=env, stdout=pipe, stderr=pipe, text=True)
 
@@ -166,7 +157,7 @@ def test_sigterm_closes_the_run_as_killed(root: Path) -> None:
     process.terminate()
     process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
-    [status] = [run.info.status for run in every_run(root) if run.info.run_name == "terminated"]
+    [status] = [run.info.status for run in runs_in(root / "mlflow.db") if run.info.run_name == "terminated"]
     assert status == "KILLED"
 
 
@@ -230,7 +221,7 @@ def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) ->
     processes = [learn(tmp_path, name, work) for name in names]
     outputs = [process.communicate(timeout=180) for process in processes]
     assert outputs == [("begun\n", "")] * 4
-    runs = every_run(tmp_path)
+    runs = runs_in(tmp_path / "mlflow.db")
     assert sorted(run.info.run_name for run in runs) == sorted(names)
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:

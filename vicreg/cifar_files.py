@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +155,7 @@ class _Bytes:
 class _Bounded:
     """A compressed file's content, up to the size that an honest archive has."""
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
+    def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
         self.stream, self.path, self.left = stream, path, LARGEST_ARCHIVE
 
     def read(self, size: int) -> bytes:

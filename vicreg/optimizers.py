@@ -31,6 +31,11 @@ def build(
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](groups, lr=lr, fused=True)
 
 
+def peak_lr(base_lr: float, scaling: str, batch_size: int) -> float:
+    """The rate at `batch_size`, from `base_lr` at 256: linear (Goyal et al., 2017), sqrt (Malladi et al., 2022) or none."""
+    return base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[scaling]
+
+
 def cosine(step: int, steps: int, warmup: float, final: float) -> float:
     """Factor of the peak rate at `step` of `steps`: up linearly in the share `warmup`, then a half cosine to `final`."""
     rise = warmup * steps

@@ -124,6 +124,7 @@ class ResNet50(Section):
 class Optimizer(Section):
     name: Literal["adam", "adamw", "sgd", "lars"]
     base_lr: Positive
+    scaling: Literal["linear", "sqrt", "none"]
     weight_decay: NotNegative
     momentum: Annotated[float, Field(ge=0, lt=1)]
     trust_coefficient: Positive

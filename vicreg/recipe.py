@@ -53,8 +53,8 @@ def train(p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: t
     """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch."""
     sizes, epochs = p.sizes, p.sizes.epochs
     method.to(device, memory_format=torch.channels_last)
-    settings = p.optimizer.model_dump(exclude={"base_lr"})
-    peak_lr = p.optimizer.base_lr * sizes.batch_size / 256
+    settings = p.optimizer.model_dump(exclude={"base_lr", "scaling"})
+    peak_lr = optimizers.peak_lr(p.optimizer.base_lr, p.optimizer.scaling, sizes.batch_size)
     return training.pretrain(
         method,
         torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous(),

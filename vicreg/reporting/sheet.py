@@ -36,7 +36,7 @@ def sheet(originals: np.ndarray, views: dict[str, np.ndarray], title: str) -> Fi
         for row, column in np.ndindex(*block.shape[:2]):
             top, left = row * STEP, start + column * STEP
             canvas[top : top + SIDE, left : left + SIDE] = block[row, column]
-    headings = [(start, 10, name) for name, start in zip(blocks, starts, strict=True)]
+    headings = [(start, 11, name) for name, start in zip(blocks, starts, strict=True)]
     for start, block in zip(starts[1:], views.values(), strict=True):
         headings += [(start + k * STEP, 3, VIEWS[k % 2]) for k in range(block.shape[1])]
     return _draw(canvas, headings, title)
@@ -46,7 +46,7 @@ def _draw(canvas: np.ndarray, headings: list[tuple[int, int, str]], title: str) 
     """Show the pixels as they are, with headings (pixels from the left, pixels above, text)."""
     height, width = canvas.shape[:2]
     inches = 8.8 / max(width, 330)  # per pixel
-    total = height * inches + 0.95
+    total = height * inches + 1.0
     with rc_context(style.RC):
         figure = Figure(figsize=(9, total))
         axes = figure.add_axes((0.1 / 9, 0.1 / total, width * inches / 9, height * inches / total))

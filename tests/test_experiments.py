@@ -1,0 +1,118 @@
+"""The study as a person runs it: again, with another idea, as a sweep, away from the workspace."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Repository
+
+CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "representative_loss", "report"}
+METRICS = "reports/embedded/metrics.json"
+
+
+@pytest.fixture(scope="module")
+def repository(finished_study: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return finished_study.copy(tmp_path_factory.mktemp("experiments") / "repository")
+
+
+@pytest.fixture(scope="module")
+def rerun(repository: Repository) -> set[str]:
+    """The stages that the experiment `gentle`, with larger crops for cifar_aug, ran in the workspace."""
+    return repository.stages_run_by("exp", "run", "--name", "gentle", "--set-param", "aug.scale_min=0.4")
+
+
+def scale_mins(repository: Repository, experiment: str | None = None) -> set[str]:
+    """`aug.scale_min` of the finished pretrainings of cifar_aug, all or those of one experiment, by MLflow."""
+    wanted = {"stage": "pretrain", "encoder": "cifar_aug"} | (
+        {"experiment": experiment} if experiment else {}
+    )
+    runs = [run for run in repository.tracked_runs() if wanted.items() <= run.data.tags.items()]
+    assert {run.info.status for run in runs} <= {"FINISHED"}
+    return {value for run in runs for key, value in run.data.params.items() if key.endswith("scale_min")}
+
+
+def test_a_second_repro_runs_nothing(finished_study: Repository) -> None:
+    assert finished_study.stages_run_by("repro") == set()
+    assert finished_study.git("status", "--short") == ""
+
+
+def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) -> None:
+    runs = finished_study.tracked_runs()
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    about = [
+        tuple(run.data.tags.get(key) for key in ("stage", "encoder", "dataset", "probe")) for run in runs
+    ]
+    drawn = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
+    expected = [("pretrain", encoder, drawn[0], None) for encoder in ("imagenet_aug", "cifar_aug")]
+    expected += [
+        ("linear_eval", encoder, dataset, probe)
+        for encoder in ("random", "imagenet_aug", "cifar_aug")
+        for dataset in drawn
+        for probe in ("linear", "logistic", "knn")
+    ]
+    assert sorted(map(str, about)) == sorted(map(str, expected))
+    head = finished_study.git("rev-parse", "HEAD^").strip()
+    assert {run.data.tags["commit"] for run in runs} == {head}
+    assert all(run.inputs.dataset_inputs and run.data.metrics for run in runs)
+
+
+def test_an_idea_runs_only_what_depends_on_it(repository: Repository, rerun: set[str]) -> None:
+    assert rerun == CHAIN
+    assert scale_mins(repository) == {"0.2", "0.4"}
+    assert scale_mins(repository, "gentle") == {"0.4"}
+
+
+@pytest.mark.usefixtures("rerun")
+def test_dvc_shows_and_compares_experiments(repository: Repository) -> None:
+    assert "cifar_aug" in repository.dvc("metrics", "show", METRICS)
+    changed = json.loads(repository.dvc("metrics", "diff", "--json"))["diff"][METRICS]
+    assert any("cifar_aug" in key for key in changed)
+    assert not any(re.search(r"imagenet_aug\.\w+\.top1", key) for key in changed)
+    shown = repository.dvc("exp", "show", "--csv")
+    assert "gentle" in shown and "aug.scale_min" in shown.splitlines()[0]
+    written = repository.dvc("plots", "diff", "--out", ".vicreg/plots")
+    assert (repository.folder / ".vicreg" / "plots" / "index.html").is_file(), written
+
+
+@pytest.mark.usefixtures("rerun")
+def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) -> None:
+    queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.2,0.4)")
+    assert queued.count("Queued experiment") == 3
+    repository.dvc("queue", "start")
+    deadline = time.monotonic() + 300
+    while "0 active, 0 idle" not in (status := repository.dvc("queue", "status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert status.count("Success") == 3, status + repository.dvc(
+        "queue", "logs", status.split()[5], fails=False
+    )
+    assert scale_mins(repository) == {"0.08", "0.2", "0.4"}
+    assert len(re.findall(r"^\s+[├└]", repository.dvc("exp", "show", "--no-pager"), re.MULTILINE)) >= 0
+
+
+@pytest.mark.usefixtures("rerun")
+def test_an_experiment_in_a_temporary_folder_is_tracked_at_the_root(repository: Repository) -> None:
+    command = ("exp", "run", "--temp", "--name", "away", "--set-param", "aug.scale_min=0.3")
+    assert repository.stages_run_by(*command, "pretrain@cifar_aug") == {"pretrain@cifar_aug"}
+    assert scale_mins(repository, "away") == {"0.3"}
+    assert list(repository.folder.rglob("mlflow.db")) == [repository.folder / "mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("aug.scale_mn=0.4", "scale_mn"),
+        ("+aug.scale_mn=0.4", "aug.scale_mn: unknown key"),
+        ("aug.scale_min=1.5", "aug.scale_min = 1.5: must be less than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_run_is_one_clear_error(
+    finished_study: Repository, tmp_path: Path, setting: str, message: str
+) -> None:
+    copy = finished_study.copy(tmp_path / "repository")
+    said = copy.dvc("exp", "run", "--set-param", setting, fails=True)
+    assert message in said
+    assert "Traceback" not in said
+    assert said.count("Running stage") <= 1

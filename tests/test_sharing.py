@@ -1,0 +1,83 @@
+"""What one person pushed, a colleague pulls, and nothing has to run again."""
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Repository
+
+NOBODYS_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """The address of an S3-compatible server on this machine that has one empty bucket, `share`."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    urllib.request.urlopen(urllib.request.Request(f"{address}/share", method="PUT")).close()
+    yield address
+    server.stop()
+
+
+def clone(repository: Repository, folder: Path) -> Repository:
+    repository.git("clone", "--quiet", str(repository.folder), str(folder))
+    return Repository(folder, repository.environment)
+
+
+def is_complete(colleague: Repository, original: Repository) -> bool:
+    """Whether the colleague has everything and nothing is left to run."""
+    assert colleague.stages_run_by("repro") == set()
+    assert colleague.git("status", "--short") == ""
+    weights = Path("models/embedded/cifar_aug.safetensors")
+    return (colleague.folder / weights).read_bytes() == (original.folder / weights).read_bytes()
+
+
+def test_a_folder_is_a_remote(finished_study: Repository, tmp_path: Path) -> None:
+    mine = finished_study.copy(tmp_path / "mine")
+    mine.dvc("remote", "add", "--default", "share", str(tmp_path / "share"))
+    mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
+    mine.dvc("push")
+    colleague = clone(mine, tmp_path / "colleague")
+    colleague.dvc("pull")
+    assert is_complete(colleague, mine)
+
+
+def test_an_s3_bucket_is_a_remote(finished_study: Repository, tmp_path: Path, bucket: str) -> None:
+    pytest.importorskip("dvc_s3", reason="the optional extra `s3` is not installed")
+    mine = finished_study.copy(tmp_path / "mine")
+    mine = Repository(mine.folder, {**mine.environment, **NOBODYS_KEYS})
+    mine.dvc("remote", "add", "--default", "share", "s3://share/vicreg")
+    mine.dvc("remote", "modify", "share", "endpointurl", bucket)
+    mine.git("commit", "--quiet", "--all", "--message", "Share in a bucket")
+    mine.dvc("push")
+    colleague = clone(mine, tmp_path / "colleague")
+    colleague.dvc("pull")
+    assert is_complete(colleague, mine)
+
+
+def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_path: Path) -> None:
+    mine = finished_study.copy(tmp_path / "mine")
+    mine.git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
+    mine.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    mine.dvc("remote", "add", "--default", "share", str(tmp_path / "share"))
+    mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
+    mine.git("push", "--quiet", "origin", "main")
+    ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "representative_loss.draws=3")
+    assert ran == {"representative_loss", "report"}
+    mine.dvc("exp", "push", "origin", "fewer")
+
+    mine.git(
+        "clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague")
+    )
+    colleague = Repository(tmp_path / "colleague", mine.environment)
+    assert "fewer" in colleague.dvc("exp", "list", "origin")
+    colleague.dvc("exp", "pull", "origin", "fewer")
+    colleague.dvc("exp", "apply", "fewer")
+    colleague.dvc("pull")
+    assert "draws: 3" in (colleague.folder / "params.yaml").read_text()
+    assert colleague.stages_run_by("repro") == set()
