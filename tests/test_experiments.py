@@ -24,13 +24,29 @@ def rerun(repository: Repository) -> set[str]:
 
 
 def scale_mins(repository: Repository, experiment: str | None = None) -> set[str]:
-    """`aug.scale_min` of the finished pretrainings of cifar_aug, all or those of one experiment, by MLflow."""
+    """`aug.scale_min` of cifar_aug's pretrainings, all or those of one experiment, as MLflow has it."""
     wanted = {"stage": "pretrain", "encoder": "cifar_aug"} | (
         {"experiment": experiment} if experiment else {}
     )
     runs = [run for run in repository.tracked_runs() if wanted.items() <= run.data.tags.items()]
     assert {run.info.status for run in runs} <= {"FINISHED"}
     return {value for run in runs for key, value in run.data.params.items() if key.endswith("scale_min")}
+
+
+def work_through_the_queue(repository: Repository) -> str:
+    """Start a worker and return the queue's state once nothing waits and the worker is gone."""
+    repository.dvc("queue", "start")
+    deadline = time.monotonic() + 300
+    try:
+        while True:
+            status = repository.dvc("queue", "status")
+            if "0 active, 0 idle" in status and not re.search(r"Queued$|Running$", status, re.MULTILINE):
+                return status
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+    except BaseException:
+        repository.dvc("queue", "stop", "--kill")
+        raise
 
 
 def test_a_second_repro_runs_nothing(finished_study: Repository) -> None:
@@ -45,7 +61,9 @@ def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) 
         tuple(run.data.tags.get(key) for key in ("stage", "encoder", "dataset", "probe")) for run in runs
     ]
     drawn = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
-    expected = [("pretrain", encoder, drawn[0], None) for encoder in ("imagenet_aug", "cifar_aug")]
+    expected: list[tuple[str | None, ...]] = [
+        ("pretrain", encoder, drawn[0], None) for encoder in ("imagenet_aug", "cifar_aug")
+    ]
     expected += [
         ("linear_eval", encoder, dataset, probe)
         for encoder in ("random", "imagenet_aug", "cifar_aug")
@@ -67,9 +85,8 @@ def test_an_idea_runs_only_what_depends_on_it(repository: Repository, rerun: set
 @pytest.mark.usefixtures("rerun")
 def test_dvc_shows_and_compares_experiments(repository: Repository) -> None:
     assert "cifar_aug" in repository.dvc("metrics", "show", METRICS)
-    changed = json.loads(repository.dvc("metrics", "diff", "--json"))["diff"][METRICS]
-    assert any("cifar_aug" in key for key in changed)
-    assert not any(re.search(r"imagenet_aug\.\w+\.top1", key) for key in changed)
+    changed = json.loads(repository.dvc("metrics", "diff", "--json"))[METRICS]
+    assert {key.split(".")[1] for key in changed if key.startswith("shapes")} == {"cifar_aug"}
     shown = repository.dvc("exp", "show", "--csv")
     assert "gentle" in shown and "aug.scale_min" in shown.splitlines()[0]
     written = repository.dvc("plots", "diff", "--out", ".vicreg/plots")
@@ -80,16 +97,9 @@ def test_dvc_shows_and_compares_experiments(repository: Repository) -> None:
 def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) -> None:
     queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.2,0.4)")
     assert queued.count("Queued experiment") == 3
-    repository.dvc("queue", "start")
-    deadline = time.monotonic() + 300
-    while "0 active, 0 idle" not in (status := repository.dvc("queue", "status")):
-        assert time.monotonic() < deadline, status
-        time.sleep(2)
-    assert status.count("Success") == 3, status + repository.dvc(
-        "queue", "logs", status.split()[5], fails=False
-    )
+    status = work_through_the_queue(repository)
+    assert status.count("Success") == 3, status
     assert scale_mins(repository) == {"0.08", "0.2", "0.4"}
-    assert len(re.findall(r"^\s+[├└]", repository.dvc("exp", "show", "--no-pager"), re.MULTILINE)) >= 0
 
 
 @pytest.mark.usefixtures("rerun")
@@ -97,6 +107,8 @@ def test_an_experiment_in_a_temporary_folder_is_tracked_at_the_root(repository: 
     command = ("exp", "run", "--temp", "--name", "away", "--set-param", "aug.scale_min=0.3")
     assert repository.stages_run_by(*command, "pretrain@cifar_aug") == {"pretrain@cifar_aug"}
     assert scale_mins(repository, "away") == {"0.3"}
+    [run] = [run for run in repository.tracked_runs() if run.data.tags["experiment"] == "away"]
+    assert run.data.tags["commit"] == repository.git("rev-parse", "HEAD").strip()
     assert list(repository.folder.rglob("mlflow.db")) == [repository.folder / "mlflow.db"]
 
 

@@ -226,6 +226,13 @@ class Params(Section):
             yield f"encoders.{name}.backbone", encoder.backbone, lookup.names("backbones")
             yield f"encoders.{name}.policy", encoder.policy, set(self.policies)
 
+    @model_validator(mode="after")
+    def datasets_differ(self) -> Self:
+        for name, study in self.studies.items():
+            if study.primary == study.transfer:
+                raise ValueError(f"studies.{name}.transfer = {study.transfer!r}: must differ from `primary`")
+        return self
+
     @property
     def sizes(self) -> Study:
         """The block of `studies` that `study` names."""

@@ -21,9 +21,13 @@ def read(weights: str) -> dict[str, Tensor]:
     """Return the tensors of a .pth file or its https address by name; raises ValueError that says what to do."""
     try:
         if weights.startswith("https://"):
-            return torch.hub.load_state_dict_from_url(weights, map_location="cpu", weights_only=True)
-        return torch.load(Path(weights), map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            content = torch.hub.load_state_dict_from_url(weights, map_location="cpu", weights_only=True)
+        else:
+            content = torch.load(Path(weights), map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}, not tensors by name")
+        return content.get("model", content)
+    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError, EOFError) as error:
         raise ValueError(
             f"published.weights = {weights!r} cannot be read as weights: {error}\n"
             "Download the file by hand and name its path in `published.weights`, or set it to null to leave it out."
@@ -48,7 +52,6 @@ def build(encoder: nn.Module, *, width: int, weights: str) -> nn.Module:
     The encoder then normalises images by ImageNet's statistics. `width` is that of heads, and not needed.
     """
     tensors = read(weights)
-    tensors = tensors.get("model", tensors)  # type: ignore[assignment]
     try:
         encoder.backbone.network.load_state_dict(part(tensors, "backbone") or tensors)
         head = rebuilt_projector(part(tensors, "projector"), encoder.dimension)
