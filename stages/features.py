@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import SLOTS, Paths, run, timed
-from vicreg import devices, encoder, images, params, splits
+from vicreg import devices, encoder, images, params
 
 
 def main(name: str) -> None:
@@ -19,7 +19,7 @@ def main(name: str) -> None:
                 images.save_arrays({"not_run": np.array(reason)}, paths.features(name, slot))
             return
         frozen, _ = encoder.load(paths.model(name))
-        split = splits.load_split(paths.data("split"))
+        split = images.load_arrays(paths.data("split"))
         for slot in SLOTS:
             known = images.load(paths.data(slot))
             parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}

@@ -1,7 +1,7 @@
 """pretrain: one entry of `encoders` -> models/<study>/<encoder>.safetensors, and the history of its training."""
 
 from stages import Paths, run, show, timed, write_json
-from vicreg import devices, encoder, images, online, params, recipe, splits, tracking
+from vicreg import devices, encoder, images, online, params, recipe, tracking
 
 
 def main(name: str) -> None:
@@ -14,7 +14,7 @@ def main(name: str) -> None:
             encoder.save_not_run(file, reason)
             write_json(paths.result(f"pretrain-{name}"), {"encoder": name, "not_run": reason})
             return
-        primary, split = images.load(paths.data("primary")), splits.load_split(paths.data("split"))
+        primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
         seen, looked_at = primary.take(split["primary/pretrain"]), primary.take(split["primary/probe_train"])
         method = recipe.build(p, name, seen.pixels)
         result = {"encoder": name, "dataset": primary.name, "genuine": primary.genuine, "images": len(seen)}

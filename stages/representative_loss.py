@@ -3,7 +3,7 @@
 from torch import nn
 
 from stages import Paths, run, timed, write_json
-from vicreg import encoder, images, params, representative, splits
+from vicreg import encoder, images, params, representative
 from vicreg.methods.vicreg import Objective
 from vicreg.policy import Policy
 
@@ -15,7 +15,7 @@ def main() -> None:
     weights = p.vicreg.model_dump(exclude={"projector_depth"})
     with timed(p.study, "representative_loss"):
         primary = images.load(paths.data("primary"))
-        shown = primary.take(splits.load_split(paths.data("split"))["primary/probe_test"])
+        shown = primary.take(images.load_arrays(paths.data("split"))["primary/probe_test"])
         result = {}
         for name in p.encoders:
             if encoder.describe(paths.model(name)).get("not_run"):

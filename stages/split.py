@@ -9,11 +9,14 @@ def main() -> None:
     p = params.load()
     paths = Paths(p.study)
     with timed(p.study, "split"):
-        purposes = {}
+        purposes, seen = {}, None
         for slot in SLOTS:
             known = images.load(paths.data(slot))
-            drawn = splits.split(known, p.protocol, slot, fractions=p.sizes.fractions.model_dump(), seed=p.seed)
+            fractions = p.sizes.fractions.model_dump()
+            drawn = splits.split(known, p.protocol, slot, fractions=fractions, seed=p.seed, seen=seen)
             purposes |= {f"{slot}/{purpose}": positions for purpose, positions in drawn.items()}
+            if "pretrain" in drawn:
+                seen = images.pixel_digests(known.pixels[drawn["pretrain"]])
         splits.save_split(purposes, paths.data("split"))
     for purpose, positions in purposes.items():
         print(f"{purpose}: {len(positions):,} images")

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from vicreg import encoder, lookup, params, recipe
-from vicreg.methods import published, vicreg
+from vicreg.methods import published
+from vicreg.projectors import mlp
 
 PARAMS = params.load()
 
@@ -100,7 +101,7 @@ def published_file(path, full):
     del network.fc
     tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("fc.")}
     if full:
-        head = vicreg.projector(2048, 32, 3)
+        head = mlp(2048, 32, 3)
         tensors = {f"module.backbone.{key}": value for key, value in tensors.items()}
         tensors |= {f"module.projector.{key}": value for key, value in head.state_dict().items()}
         tensors = {"epoch": 1, "model": tensors}

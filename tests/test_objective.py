@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from vicreg.methods.vicreg import Objective, build, covariance, invariance, projector, variance
+from vicreg.methods.vicreg import Objective, build, covariance, invariance, variance
+from vicreg.projectors import mlp
 
 
 def numpy_loss(a, b, weights, variance_views, invariance_sums):
@@ -78,7 +79,7 @@ def test_the_loss_is_computed_in_float32_even_inside_autocast():
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_the_projector_has_the_asked_depth_and_width(depth):
-    head = projector(12, 20, depth)
+    head = mlp(12, 20, depth)
     linear = [layer for layer in head if isinstance(layer, torch.nn.Linear)]
     assert [layer.out_features for layer in linear] == [20] * depth
     assert head(torch.randn(4, 12)).shape == (4, 20)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cifar_fakes import made_up
 
-from vicreg.images import Images
+from vicreg.images import Images, pixel_digests
 from vicreg.splits import check_disjoint, has_copies, load_split, save_split, split, train_copies_of_test
 
 FULL = {"pretrain": 1.0, "probe": 1.0}
@@ -203,3 +203,14 @@ def test_a_file_that_is_no_split_is_an_error_that_names_it(tmp_path: Path) -> No
     for name in ("other.npz", "text.npz", "missing.npz"):
         with pytest.raises(ValueError, match=name):
             load_split(tmp_path / name)
+
+
+def test_an_image_that_another_datasets_pretraining_saw_never_tests_a_probe() -> None:
+    images = sized(5, 10)
+    whole = {"pretrain": 1e-3, "probe": 1e-3}
+    before = split(images, "report", "transfer", fractions=whole, seed=0)
+    seen = pixel_digests(images.pixels[before["probe_test"][:7]])
+    after = split(images, "report", "transfer", fractions=whole, seed=0, seen=seen)
+    tested = {key.tobytes() for key in pixel_digests(images.pixels[after["probe_test"]])}
+    assert tested.isdisjoint(key.tobytes() for key in seen)
+    assert len(after["probe_test"]) == len(before["probe_test"])

@@ -181,7 +181,7 @@ def test_odd_names_cannot_break_a_table():
         "same": loss,
         "different": loss,
         "anchor": odd,
-        "against": [{"class": odd, "loss": 2}] * 2,
+        "against": [{"class": odd, "invariance": 2}] * 2,
     }
     header, *body = rows(tables.against({"encoders": {"x": entry}}, ["x"]))
     assert header[1] == header[2] == r"a\|b \*c\* \`d\` \[e\](f) \<g\>"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vicreg import lookup
-from vicreg.methods.vicreg import projector
+from vicreg.projectors import mlp
 
 
 class Encoder(nn.Module):
@@ -96,7 +96,7 @@ def load(path: Path) -> tuple[Encoder, nn.Module | None]:
     widths = description["projector"]
     parts = nn.ModuleDict({"encoder": encoder})
     if widths:
-        parts["projector"] = projector(encoder.dimension, widths[0], len(widths))
+        parts["projector"] = mlp(encoder.dimension, widths[0], len(widths))
     try:
         parts.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:

@@ -4,8 +4,9 @@ Within an official split and class the images are sorted by SHA-256 of the seed 
 purpose takes from the front of that order, `probe_train` from its back, each as much as its fraction says: so
 classes stay balanced, and the images of a smaller fraction are among those of a larger one.
 
-Images with copies (the same pixels, whatever the label) stand at the very back, where only `probe_train`
-takes them: so copies stay on one side, and no purpose shares pixels with another.
+Images with copies (the same pixels, whatever the label, in this dataset or in what another one pretrains on)
+stand at the very back, where only `probe_train` takes them: so copies stay on one side, and no test image was
+seen before.
 """
 
 import hashlib
@@ -22,7 +23,13 @@ from vicreg.protocols import ROLES, Pool, pools
 
 
 def split(
-    images: Images, protocol: str, role: str, *, fractions: Mapping[str, float], seed: int
+    images: Images,
+    protocol: str,
+    role: str,
+    *,
+    fractions: Mapping[str, float],
+    seed: int,
+    seen: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return for each purpose the positions (int64) of its images, in a seeded order.
 
@@ -33,6 +40,8 @@ def split(
         images that are copies of test images are left out, so that the test set stays the published one.
     role: "primary" (pretrained on and probed) or "transfer" (only probed).
     fractions: of these counts, in (0, 1]: "pretrain" for `pretrain`, "probe" for the other two.
+    seen: `pixel_digests` of images that another dataset's pretraining sees (CIFAR-10 and CIFAR-100 share three);
+        with "report" they train probes and never test them, with "standard" the published test set stays whole.
 
     Raises ValueError for unknown names, impossible fractions, and too few images (with what to lower).
     """
@@ -40,7 +49,7 @@ def split(
     for key in ("pretrain", "probe"):
         if not 0 < fractions.get(key, 0) <= 1:
             raise ValueError(f"the fraction `{key}` is {fractions.get(key)}; it must be above 0, at most 1")
-    order = _seeded_order(images, seed, keep_test_whole=protocol == "standard")
+    order = _seeded_order(images, seed, seen, keep_test_whole=protocol == "standard")
     taken: dict[str, list[np.ndarray]] = {name: [] for name in ROLES[role]}
     for pool in chosen_pools:
         for label in range(len(images.classes)):
@@ -108,10 +117,11 @@ class _Order:
         return positions[np.argsort(self.ranks[positions])]
 
 
-def _seeded_order(images: Images, seed: int, *, keep_test_whole: bool) -> _Order:
+def _seeded_order(images: Images, seed: int, seen: np.ndarray | None, *, keep_test_whole: bool) -> _Order:
     """Sort by SHA-256 of the seed and each image's digest, images with copies last."""
     start = hashlib.sha256(f"{seed}\n".encode())
-    copied = has_copies(images)
+    elsewhere = set() if seen is None else {key.tobytes() for key in seen}
+    copied = has_copies(images) | np.array([key in elsewhere for key in _pixel_keys(images)], dtype=bool)
     keys = []
     for digest, last in zip(digests(images.pixels, images.labels), copied.tolist(), strict=True):
         keyed = start.copy()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vicreg.methods.vicreg import projector
+from vicreg.projectors import mlp
 
 LEARNS = False
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -65,6 +65,6 @@ def rebuilt_projector(tensors: dict[str, Tensor], inputs: int) -> nn.Module | No
     if not tensors:
         return None
     matrices = [value for value in tensors.values() if value.ndim == 2]
-    head = projector(inputs, matrices[0].shape[0], len(matrices))
+    head = mlp(inputs, matrices[0].shape[0], len(matrices))
     head.load_state_dict(tensors)
     return head

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vicreg.projectors import mlp
+
 LEARNS = True
 
 
@@ -69,15 +71,6 @@ class Objective:
         return variance(z, self.gamma, self.epsilon)
 
 
-def projector(inputs: int, width: int, depth: int) -> nn.Sequential:
-    """An MLP of `depth` linear layers (N, inputs) -> (N, width), batch norm and ReLU after each but the last."""
-    layers: list[nn.Module] = []
-    for _ in range(depth - 1):
-        layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
-        inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, width, bias=False))
-
-
 class VICReg(nn.Module):
     """Views (2N, C, H, W), the first views before the second ones -> the loss, its terms and the embeddings' spread."""
 
@@ -94,5 +87,5 @@ class VICReg(nn.Module):
 
 def build(encoder: nn.Module, *, width: int, projector_depth: int = 3, **objective: Any) -> nn.Module:
     """Return the method around `encoder`; `width` is the number D of dimensions of the embedding."""
-    head = projector(encoder.dimension, width, projector_depth)
+    head = mlp(encoder.dimension, width, projector_depth)
     return VICReg(encoder, head, Objective(**objective))

@@ -54,7 +54,7 @@ def of_representative_loss(study: Study) -> Iterator[str]:
     yield escape(result["computed"])
     if any("views" in entry for name, entry in result["encoders"].items() if name in study.encoders):
         yield tables.representative_loss(result, study.encoders)
-        yield "One image against others, of the classes named:"
+        yield "The invariance of one image against others, the first of its own class:"
         yield tables.against(result, study.encoders)
     else:
         yield "No encoder of this study has a projector, so there is nothing to compute."

@@ -112,14 +112,14 @@ def representative_loss(result: dict[str, Any], encoders: list[str]) -> str:
 
 
 def against(result: dict[str, Any], encoders: list[str]) -> str:
-    """Return the loss of one image against others, by encoder; one table per choice of images."""
+    """Return the invariance of one image against others, by encoder; one table per choice of images."""
 
     def images(item: tuple[str, dict[str, Any]]) -> list[str]:
         return [item[1]["anchor"], *(other["class"] for other in item[1]["against"])]
 
     parts = []
     for (anchor, *others), entries in groupby(_computed(result, encoders), images):
-        rows = [[code(name), *(f"{o['loss']:.3f}" for o in entry["against"])] for name, entry in entries]
+        rows = [[code(name), *(f"{o['invariance']:.3f}" for o in entry["against"])] for name, entry in entries]
         headers = [f"{escape(anchor)} against", *(escape(other) for other in others)]
         parts.append(table(headers, rows, "l" + "r" * len(others)))
     return "\n\n".join(parts)
