@@ -35,13 +35,13 @@ def train(p, name, method, seen, looked_at, device, result) -> None:
         f"pretrain {name}", stage="pretrain", **about, fingerprint=fingerprint, params=recipe.describe(p, name)
     ) as tracked:
         for record in recipe.train(p, name, method, seen.pixels, device):
-            epoch = record["epoch"]
+            epoch = int(record["epoch"])
             result["history"].append(record)
             if every and (epoch % every == 0 or epoch == p.sizes.epochs):
                 accuracy = online.evaluate(method.encoder, looked_at, p.seed, device)
                 result["online"].append({"epoch": epoch, **accuracy})
                 tracked.metrics({f"online/{key}": value for key, value in accuracy.items()}, epoch)
-            tracked.metrics(record, epoch)
+            tracked.metrics({key: value for key, value in record.items() if key != "epoch"}, epoch)
             show(record, result["online"], p.sizes.epochs)
         encoder.save(file, method, recipe.describe(p, name))
         tracked.artifact(file, "weights")

@@ -20,8 +20,18 @@ def main() -> None:
     used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
     policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
     seen = data["primary"].take(split["primary/pretrain"])
-    files.write(study, paths.report(""))
-    files.write_views(seen, policies, p.seed, paths.report("views"))
+    with tracking.run(
+        f"report {p.study}",
+        stage="report",
+        study=p.study,
+        dataset=data["primary"].name,
+        fingerprint=images.fingerprint(data["primary"].pixels, data["primary"].labels),
+        params={"seed": p.seed, "protocol": p.protocol},
+    ) as tracked:
+        files.write(study, paths.report(""))
+        files.write_views(seen, policies, p.seed, paths.report("views"))
+        for file in sorted(paths.report("").iterdir()):
+            tracked.artifact(file, "report")
 
 
 def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split: dict[str, Any]) -> Study:
@@ -29,12 +39,10 @@ def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split
     keys, drawn = p.sizes.model_dump(include=set(SLOTS)), p.sizes.source == "embedded"
     return Study(
         name=p.study,
-        sizes=p.sizes.model_dump(),
+        sizes=p.sizes.model_dump(exclude={"folder"}),  # where files lie says nothing about the study
         protocol=p.protocol,
         seed=p.seed,
-        datasets=tuple(
-            describe(data[slot], slot, keys[slot], counts(split, slot), drawn=drawn) for slot in SLOTS
-        ),
+        datasets=tuple(describe(data[slot], slot, keys[slot], counts(split, slot), drawn=drawn) for slot in SLOTS),
         pretraining={encoder: result(paths, "pretrain", encoder) for encoder in p.encoders},
         evaluations={encoder: result(paths, "linear_eval", encoder) for encoder in p.encoders},
         representative_loss=result(paths, "representative_loss"),

@@ -31,9 +31,7 @@ def main() -> None:
                     others=p.representative_loss.others,
                     seed=p.seed,
                 )
-        write_json(
-            paths.result("representative_loss"), {"computed": representative.COMPUTED, "encoders": result}
-        )
+        write_json(paths.result("representative_loss"), {"computed": representative.COMPUTED, "encoders": result})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """split: images -> data/<study>/split.npz, which image serves which purpose."""
 
+import numpy as np
+
 from stages import SLOTS, Paths, run, timed
 from vicreg import images, params, splits
 
@@ -9,7 +11,8 @@ def main() -> None:
     p = params.load()
     paths = Paths(p.study)
     with timed(p.study, "split"):
-        purposes, seen = {}, None
+        purposes: dict[str, np.ndarray] = {}
+        seen = None
         for slot in SLOTS:
             known = images.load(paths.data(slot))
             fractions = p.sizes.fractions.model_dump()

@@ -57,9 +57,7 @@ def write_archive(images: Images, folder: Path, dataset: str = "cifar10") -> Pat
 
 def write_png(images: Images, folder: Path) -> None:
     """Write one PNG file per image into {train,test}/<class>/."""
-    for i, (pixels, label, split) in enumerate(
-        zip(images.pixels, images.labels, images.official, strict=True)
-    ):
+    for i, (pixels, label, split) in enumerate(zip(images.pixels, images.labels, images.official, strict=True)):
         place = folder / str(split) / images.classes[label]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{i:05}.png")

@@ -42,9 +42,7 @@ class Repository:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert (done.returncode != 0) == fails, (
-            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
-        )
+        assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
     def dvc(self, *args: str, fails: bool = False) -> str:
@@ -82,10 +80,7 @@ def environment(folder: Path) -> dict[str, str]:
     return (
         kept
         | {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
-        | {
-            f"DVC_{name}": str(folder / name)
-            for name in ("SITE_CACHE_DIR", "GLOBAL_CONFIG_DIR", "SYSTEM_CONFIG_DIR")
-        }
+        | {f"DVC_{name}": str(folder / name) for name in ("SITE_CACHE_DIR", "GLOBAL_CONFIG_DIR", "SYSTEM_CONFIG_DIR")}
         | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "GIT_CONFIG_GLOBAL": os.devnull,

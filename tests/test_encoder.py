@@ -1,5 +1,7 @@
 """Encoders: normalisation, frozen representations, and the file that holds them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,11 @@ PARAMS = params.load()
 
 def small(name="cifar_aug", width=2):
     values = PARAMS.model_copy(
-        update={"studies": {"embedded": PARAMS.studies["embedded"].model_copy(update={"width": width, "projector_width": 6})}}
+        update={
+            "studies": {
+                "embedded": PARAMS.studies["embedded"].model_copy(update={"width": width, "projector_width": 6})
+            }
+        }
     )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     return values, recipe.build(values, name, pixels), pixels
@@ -35,7 +41,9 @@ def test_an_encoder_normalises_uint8_and_floats_alike():
 
     images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     frozen = encoder.Encoder(Same(), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
-    expected = (images / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1)
+    expected = (images / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
+        3, 1, 1
+    )
     torch.testing.assert_close(frozen(images), expected)
     torch.testing.assert_close(frozen(images / 255), expected)
 
@@ -113,7 +121,7 @@ def published_file(path, full):
 def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged_images(tmp_path, full):
     network = published_file(tmp_path / "resnet50.pth", full)
     backbone = lookup.member("backbones", "resnet50").build(width=4, image_size=64)
-    method = published.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
+    method: Any = published.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     from torchvision.transforms.v2.functional import normalize, resize
 
@@ -121,8 +129,10 @@ def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged
     x = normalize(images / 255, published.IMAGENET_MEAN, published.IMAGENET_STD)
     expected = network.eval()(resize(x, [64, 64], antialias=True))
     torch.testing.assert_close(method.encoder.eval()(images), expected, rtol=1e-3, atol=1e-4)
-    assert (method.projector is not None) == full
-    encoder.save(tmp_path / "y.safetensors", method, {"backbone": "resnet50", "parameters": {"width": 4, "image_size": 64}})
+    assert isinstance(method.projector, torch.nn.Module) == full
+    encoder.save(
+        tmp_path / "y.safetensors", method, {"backbone": "resnet50", "parameters": {"width": 4, "image_size": 64}}
+    )
     frozen, head = encoder.load(tmp_path / "y.safetensors")
     torch.testing.assert_close(frozen.eval()(images), expected, rtol=1e-3, atol=1e-4)
     assert (head is not None) == full

@@ -25,9 +25,7 @@ def rerun(repository: Repository) -> set[str]:
 
 def scale_mins(repository: Repository, experiment: str | None = None) -> set[str]:
     """`aug.scale_min` of cifar_aug's pretrainings, all or those of one experiment, as MLflow has it."""
-    wanted = {"stage": "pretrain", "encoder": "cifar_aug"} | (
-        {"experiment": experiment} if experiment else {}
-    )
+    wanted = {"stage": "pretrain", "encoder": "cifar_aug"} | ({"experiment": experiment} if experiment else {})
     runs = [run for run in repository.tracked_runs() if wanted.items() <= run.data.tags.items()]
     assert {run.info.status for run in runs} <= {"FINISHED"}
     return {value for run in runs for key, value in run.data.params.items() if key.endswith("scale_min")}
@@ -57,9 +55,7 @@ def test_a_second_repro_runs_nothing(finished_study: Repository) -> None:
 def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) -> None:
     runs = finished_study.tracked_runs()
     assert {run.info.status for run in runs} == {"FINISHED"}
-    about = [
-        tuple(run.data.tags.get(key) for key in ("stage", "encoder", "dataset", "probe")) for run in runs
-    ]
+    about = [tuple(run.data.tags.get(key) for key in ("stage", "encoder", "dataset", "probe")) for run in runs]
     drawn = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
     expected: list[tuple[str | None, ...]] = [
         ("pretrain", encoder, drawn[0], None) for encoder in ("imagenet_aug", "cifar_aug")

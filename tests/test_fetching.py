@@ -71,18 +71,14 @@ def server() -> Iterator[tuple[Behaviour, str]]:
 @pytest.fixture
 def get(server: tuple[Behaviour, str], tmp_path: Path) -> Callable[[], Path]:
     md5 = hashlib.md5(CONTENT).hexdigest()
-    return partial(
-        fetch, server[1] + "data.bin", tmp_path / "scratch" / "data.bin", md5=md5, alternative="Do else."
-    )
+    return partial(fetch, server[1] + "data.bin", tmp_path / "scratch" / "data.bin", md5=md5, alternative="Do else.")
 
 
 def files(tmp_path: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (tmp_path / "scratch").iterdir()}
 
 
-def test_a_file_is_downloaded_once(
-    server: tuple[Behaviour, str], get: Callable[[], Path], tmp_path: Path
-) -> None:
+def test_a_file_is_downloaded_once(server: tuple[Behaviour, str], get: Callable[[], Path], tmp_path: Path) -> None:
     assert get().read_bytes() == CONTENT
     assert get().read_bytes() == CONTENT
     assert server[0].asked == [None]
@@ -162,9 +158,7 @@ def test_a_refusal_keeps_what_came_before(
 
 def test_no_network_is_an_error_that_says_what_else_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r"could not download.*source: local"):
-        official.load(
-            "cifar10", folder=None, scratch=tmp_path, fraction=1, seed=0, address="http://127.0.0.1:9/"
-        )
+        official.load("cifar10", folder=None, scratch=tmp_path, fraction=1, seed=0, address="http://127.0.0.1:9/")
 
 
 def test_the_official_source_reads_what_it_fetched(

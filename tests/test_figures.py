@@ -18,9 +18,7 @@ CURVES = {
     for i, name in enumerate(NAMES)
 }
 HISTORIES = {
-    name: [
-        {"epoch": e, "loss": 9.0 / e, "invariance": 0.1, "embedding_std": 0.9, "lr": 1.0} for e in (1, 2, 3)
-    ]
+    name: [{"epoch": e, "loss": 9.0 / e, "invariance": 0.1, "embedding_std": 0.9, "lr": 1.0} for e in (1, 2, 3)]
     for name in NAMES[1:3]
 }
 STYLES = style.styles(NAMES)
@@ -40,9 +38,7 @@ def read(stem: Path) -> tuple[bytes, bytes]:
 
 def test_equal_numbers_give_equal_bytes_in_every_process(tmp_path):
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", DRAW, tmp_path / seed], env=os.environ | {"PYTHONHASHSEED": seed}
-        )
+        subprocess.Popen([sys.executable, "-c", DRAW, tmp_path / seed], env=os.environ | {"PYTHONHASHSEED": seed})
         for seed in ("1", "2")
     ]
     assert [process.wait() for process in processes] == [0, 0]
@@ -129,9 +125,7 @@ def test_where_there_is_nothing_to_draw_the_figure_says_so(figure, tmp_path):
 
 def test_a_sheet_shows_originals_at_left_and_every_view_as_it_is():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    views = {
-        "none": sheet.sample_views(pixels, Policy(), seed=0)
-    }  # a policy that is off: views are the images
+    views = {"none": sheet.sample_views(pixels, Policy(), seed=0)}  # a policy that is off: views are the images
     figure = sheet.sheet(pixels, views, "title")
     canvas = figure.axes[0].images[0].get_array()
     assert canvas is not None and canvas.shape[0] == 2 * 34 - 2
@@ -150,8 +144,6 @@ def test_sample_views_depend_on_the_seed_alone():
 
 
 def test_curves_as_csv_have_a_row_per_encoder_and_epoch():
-    text = curves.as_csv(
-        {"a": [{"epoch": 1, "loss": 0.5}], "b": [{"epoch": 1, "loss": 1, "x": 2}]}, ["loss", "x"]
-    )
+    text = curves.as_csv({"a": [{"epoch": 1, "loss": 0.5}], "b": [{"epoch": 1, "loss": 1, "x": 2}]}, ["loss", "x"])
     assert text == "encoder,epoch,loss,x\na,1,0.5,\nb,1,1,2\n"
     assert curves.as_csv({}, curves.terms({})) == "encoder,epoch,loss\n"

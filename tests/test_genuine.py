@@ -29,9 +29,7 @@ pytestmark = pytest.mark.skipif(not UNPACK.is_file(), reason="no genuine CIFAR i
 
 def unpack(dataset: str, out: Path, *options: str) -> Path:
     pytest.importorskip("pillow_jxl", reason="pillow-jxl-plugin is needed to unpack ../shared/cifar")
-    subprocess.run(
-        [sys.executable, str(UNPACK), dataset, str(out), *options], check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([sys.executable, str(UNPACK), dataset, str(out), *options], check=True, stdout=subprocess.DEVNULL)
     return out
 
 

@@ -1,5 +1,7 @@
 """The VICReg objective against closed forms, a float64 computation in numpy, and finite differences."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,9 +29,7 @@ def embeddings(n, d, seed=0):
 @pytest.mark.parametrize("over_dimensions, sums", [("mean", False), ("sum", True)])
 def test_the_loss_and_its_terms_equal_an_independent_float64_computation(over_views, views, over_dimensions, sums):
     a, b = embeddings(9, 6)
-    objective = Objective(
-        25.0, 20.0, 2.0, variance_over_views=over_views, invariance_over_dimensions=over_dimensions
-    )
+    objective = Objective(25.0, 20.0, 2.0, variance_over_views=over_views, invariance_over_dimensions=over_dimensions)
     found = objective(a, b)
     loss, terms = numpy_loss(a.numpy(), b.numpy(), (25.0, 20.0, 2.0), views, sums)
     assert float(found["loss"]) == pytest.approx(loss, rel=1e-12)
@@ -92,7 +92,8 @@ def test_the_method_sees_first_views_before_second_ones():
         def forward(self, x):
             return x
 
-    method = build(Identity(), width=3, projector_depth=1)
+    stand_in: Any = Identity()
+    method: Any = build(stand_in, width=3, projector_depth=1)
     a, b = torch.randn(7, 3), torch.randn(7, 3)
     expected = Objective()(method.projector(a), method.projector(b))
     found = method(torch.cat([a, b]))

@@ -56,7 +56,7 @@ def test_the_projects_own_parameters_are_valid_for_every_study(values):
 )
 def test_an_impossible_value_is_one_error_that_names_key_value_and_what_is_allowed(values, key, value, says):
     put(values, key, value)
-    with pytest.raises(ParamsError, match="params.yaml cannot be used") as error:
+    with pytest.raises(ParamsError, match=r"params\.yaml cannot be used") as error:
         params.validate(values)
     assert says in str(error.value)
 
@@ -97,14 +97,14 @@ def test_parameters_are_frozen():
 
 
 def test_the_paper_encoder_does_not_run_until_a_parameter_names_its_weights(values):
-    assert "published.weights" in params.validate(values).not_run("resnet50_paper")
+    assert "published.weights" in str(params.validate(values).not_run("resnet50_paper"))
     put(values, "published.weights", "resnet50.pth")
     assert params.validate(values).not_run("resnet50_paper") is None
     assert params.validate(values).not_run("cifar_aug") is None
 
 
 def test_the_imagenet_policy_is_the_papers(values):
-    paper = {"scale_min": 0.08, "jitter": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
+    paper: dict = {"scale_min": 0.08, "jitter": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
     paper |= {"grayscale": 0.2, "blur": [1.0, 0.1], "solarize": [0.0, 0.2], "flip": 0.5}
     assert paper.items() <= values["aug_imagenet"].items()
 

@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[1]
 STUDY = Paths("embedded")
 NOT_RUN = "not run: `published.weights` names no file"
 FILES = {"comparison.md", "metrics.json", "views.svg", "views.png"} | {
-    f"{name}.{kind}"
-    for name in ("accuracy-primary", "accuracy-transfer", "losses")
-    for kind in ("csv", "svg", "png")
+    f"{name}.{kind}" for name in ("accuracy-primary", "accuracy-transfer", "losses") for kind in ("csv", "svg", "png")
 }
 
 
@@ -56,9 +54,7 @@ def evaluation(top1: float) -> dict[str, Any]:
 
 def pretraining(epochs: int) -> dict[str, Any]:
     terms = {"loss": 3.0, "invariance": 0.1, "variance": 0.2, "covariance": 0.3, "embedding_std": 0.9}
-    history = [
-        {"epoch": n + 1, **terms, "lr": 0.1, "images_per_second": 50.0, "seconds": 1.0} for n in range(epochs)
-    ]
+    history = [{"epoch": n + 1, **terms, "lr": 0.1, "images_per_second": 50.0, "seconds": 1.0} for n in range(epochs)]
     return {
         "images": 100,
         "history": history,
@@ -79,9 +75,7 @@ def choose_encoders(**encoders: str) -> None:
     text = Path("params.yaml").read_text(encoding="utf-8")
     start, end = text.index("\nencoders:\n"), text.index("\n# --- Policies")
     lines = [f"  {name}: {{{words}, backbone: resnet18}}\n" for name, words in encoders.items()]
-    Path("params.yaml").write_text(
-        text[:start] + "\nencoders:\n" + "".join(lines) + text[end:], encoding="utf-8"
-    )
+    Path("params.yaml").write_text(text[:start] + "\nencoders:\n" + "".join(lines) + text[end:], encoding="utf-8")
 
 
 UNTRAINED, LEARNED = "method: untrained, policy: aug_none", "method: vicreg, policy: aug"
@@ -142,9 +136,7 @@ def test_the_report_is_the_same_when_made_again(repository, no_pictures):
 def test_results_of_removed_encoders_are_passed_over(repository, no_pictures):
     choose_encoders(random=UNTRAINED, cifar_aug=LEARNED)
     stage.main()
-    text = "".join(
-        STUDY.report(name).read_text(encoding="utf-8") for name in ("comparison.md", "metrics.json")
-    )
+    text = "".join(STUDY.report(name).read_text(encoding="utf-8") for name in ("comparison.md", "metrics.json"))
     assert "imagenet_aug" not in text and "resnet50_paper" not in text
     with STUDY.report("losses.csv").open(encoding="utf-8") as file:
         assert {row["encoder"] for row in csv.DictReader(file)} == {"cifar_aug"}

@@ -13,9 +13,7 @@ NOBODYS_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS
 @pytest.fixture
 def bucket() -> Iterator[str]:
     """The address of an S3-compatible server on this machine that has one empty bucket, `share`."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
@@ -71,9 +69,7 @@ def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_
     assert ran == {"representative_loss", "report"}
     mine.dvc("exp", "push", "origin", "fewer")
 
-    mine.git(
-        "clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague")
-    )
+    mine.git("clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague"))
     colleague = Repository(tmp_path / "colleague", mine.environment)
     assert "fewer" in colleague.dvc("exp", "list", "origin")
     colleague.dvc("exp", "pull", "origin", "fewer")

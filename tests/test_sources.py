@@ -140,9 +140,7 @@ def test_a_pickle_with_more_than_an_array_of_bytes_is_refused(hostile: Any) -> N
         read_pickle(pickle.dumps({b"data": hostile}, protocol=4), "here")
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"hello", pickle.dumps({b"data": b"x"})[:-3], b"\x80\x04" + b"(" * 100]
-)
+@pytest.mark.parametrize("data", [b"", b"hello", pickle.dumps({b"data": b"x"})[:-3], b"\x80\x04" + b"(" * 100])
 def test_a_damaged_pickle_is_an_error_that_names_it(data: bytes) -> None:
     with pytest.raises(ValueError, match="here"):
         read_pickle(data, "here")
@@ -213,9 +211,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         (member("cifar-10-batches-py/test_batch", tarfile.FIFOTYPE), "link or device"),
     ],
 )
-def test_a_hostile_archive_is_refused_and_writes_nothing(
-    tmp_path: Path, entry: tarfile.TarInfo, message: str
-) -> None:
+def test_a_hostile_archive_is_refused_and_writes_nothing(tmp_path: Path, entry: tarfile.TarInfo, message: str) -> None:
     path = tmp_path / "inside" / "cifar-10-python.tar.gz"
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as archive:

@@ -78,17 +78,14 @@ def test_the_same_images_in_any_order_serve_the_same_purposes(protocol: str, rol
     images = made_up(train=50, test=10)
     mixed = images.take(np.random.default_rng(1).permutation(len(images)))
     ours, theirs = (
-        contents(some, split(some, protocol, role, fractions=fractions(0.01, 0.01), seed=4))
-        for some in (images, mixed)
+        contents(some, split(some, protocol, role, fractions=fractions(0.01, 0.01), seed=4)) for some in (images, mixed)
     )
     assert ours == theirs  # the order within a purpose included
 
 
 def test_another_seed_draws_other_images() -> None:
     images = sized(50, 10)
-    one, other = (
-        split(images, "report", "primary", fractions=fractions(0.005, 0.005), seed=s) for s in (0, 1)
-    )
+    one, other = (split(images, "report", "primary", fractions=fractions(0.005, 0.005), seed=s) for s in (0, 1))
     assert set(one["pretrain"]) != set(other["pretrain"])
 
 
@@ -148,9 +145,7 @@ def test_the_standard_protocol_leaves_out_train_images_that_are_copies_of_test_i
 
 
 def test_too_few_images_are_an_error_that_says_how_many_and_what_to_lower() -> None:
-    with pytest.raises(
-        ValueError, match=r"4000 for `pretrain`.*'class 0'.*there are 50.*lower the fractions"
-    ):
+    with pytest.raises(ValueError, match=r"4000 for `pretrain`.*'class 0'.*there are 50.*lower the fractions"):
         split(sized(50, 10), "report", "primary", fractions=FULL, seed=0)
 
 
@@ -172,9 +167,7 @@ def test_images_with_copies_are_not_enough_for_pretraining() -> None:
         ("report", "primary", {"pretrain": 1e-4, "probe": 0.01}, "raise it"),
     ],
 )
-def test_impossible_requests_are_errors(
-    protocol: str, role: str, sizes: dict[str, float], message: str
-) -> None:
+def test_impossible_requests_are_errors(protocol: str, role: str, sizes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split(sized(50, 10), protocol, role, fractions=sizes, seed=0)
 

@@ -27,9 +27,7 @@ def evaluation(**probes: dict[str, Any]) -> dict[str, Any]:
     return {"datasets": {slot: {"probes": probes} for slot in ("primary", "transfer")}}
 
 
-def dataset(
-    key: str = "shapes10", *, genuine: bool = False, drawn: bool = True, slot: str = "primary"
-) -> Dataset:
+def dataset(key: str = "shapes10", *, genuine: bool = False, drawn: bool = True, slot: str = "primary") -> Dataset:
     names = {"shapes10": "Shapes-10 (drawn)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
     purposes = {"pretrain": 40000, "probe_test": 500, "probe_train": 1500}
     return Dataset(slot, key, names[key], genuine, drawn, 10, purposes, {"train": "ab12"})
@@ -95,9 +93,7 @@ def test_every_probe_has_its_rows_in_the_order_of_the_encoders():
     ]
 
 
-@pytest.mark.parametrize(
-    "evaluations", [{"cifar_aug": evaluation(linear=BETTER)}, BOTH | {"random": NOT_RUN}]
-)
+@pytest.mark.parametrize("evaluations", [{"cifar_aug": evaluation(linear=BETTER)}, BOTH | {"random": NOT_RUN}])
 def test_without_the_baseline_there_is_no_gain(evaluations):
     found = accuracies(evaluations, "primary")
     assert "gain" not in found["cifar_aug"]["linear"]
@@ -159,9 +155,7 @@ def test_data_that_is_not_cifar_is_called_so():
     ],
 )
 def test_the_answer_is_honest(top1, low, high, words):
-    found = accuracies(
-        {"random": evaluation(linear=RANDOM), "x": evaluation(linear=score(top1, low, high))}, "primary"
-    )
+    found = accuracies({"random": evaluation(linear=RANDOM), "x": evaluation(linear=score(top1, low, high))}, "primary")
     answer = sentences.answer(found)
     assert words in answer and answer.startswith("With the linear probe, ")
     assert ("may be chance" in answer) == (low <= 0.34 and high >= 0.26)
@@ -205,9 +199,7 @@ def test_settings_are_named_by_encoder_where_they_differ():
 
 
 def test_pretraining_shows_whatever_a_method_reports():
-    epochs = [
-        {"epoch": n, "loss": 3.0 / n, "entropy": 0.5, "images_per_second": 100.0 * n} for n in (1, 2, 3)
-    ]
+    epochs = [{"epoch": n, "loss": 3.0 / n, "entropy": 0.5, "images_per_second": 100.0 * n} for n in (1, 2, 3)]
     learned = {"x": {"images": 4000, "history": epochs}, "random": {"images": 4000, "history": []}}
     header, row = rows(tables.pretraining(study(BOTH, pretraining=learned)))
     assert header == ["encoder", "images", "epochs", "loss", "entropy", "images per second"]

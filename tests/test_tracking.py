@@ -120,9 +120,7 @@ def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> N
         run.artifact(tmp_path / "weights.safetensors", folder="weights")
         with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
             run.artifact("nothing.png")
-    assert [file.path for file in client(root).list_artifacts(run.id, "weights")] == [
-        "weights/weights.safetensors"
-    ]
+    assert [file.path for file in client(root).list_artifacts(run.id, "weights")] == ["weights/weights.safetensors"]
     kept = root / "mlartifacts" / run.id / "artifacts" / "weights" / "weights.safetensors"
     assert kept.read_bytes() == b"weights"
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
@@ -169,18 +167,14 @@ def test_experiment_and_commit_become_tags(root: Path, monkeypatch: pytest.Monke
     assert tags["commit"] == tags["mlflow.source.git.commit"] == "c0ffee" * 6 + "c0ff"
 
 
-def test_the_commit_is_gits_outside_of_experiments(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commit_is_gits_outside_of_experiments(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert "commit" not in tracking.provenance()
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *command], check=True)
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     assert tracking.provenance()["commit"] == head
 
 
@@ -231,9 +225,7 @@ def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) ->
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_a_store_that_cannot_be_used_is_an_error_before_any_work(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_cannot_be_used_is_an_error_before_any_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     began = time.monotonic()

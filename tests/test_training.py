@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vicreg import devices, optimizers, params, recipe, representative, training
+from vicreg import devices, optimizers, params, recipe, representative
 from vicreg.images import Images
 from vicreg.methods.vicreg import Objective
 from vicreg.policy import Policy
@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_other
     (one, first), (two, _) = (trained(tiny(), pictures()) for _ in range(2))
     for key, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[key]), key
-    other, second = trained(tiny().model_copy(update={"seed": 1}), pictures())
+    _other, second = trained(tiny().model_copy(update={"seed": 1}), pictures())
     assert first[-1]["loss"] != second[-1]["loss"]
 
 
@@ -83,7 +83,9 @@ def run_scripted(steps, epochs=1):
     optimizer = torch.optim.SGD(method.parameters(), lr=0.0)
     generator = torch.Generator().manual_seed(0)
     return list(
-        pretrain(method, images, Policy(), optimizer, lambda step: 1.0, epochs=epochs, batch_size=4, generator=generator)
+        pretrain(
+            method, images, Policy(), optimizer, lambda step: 1.0, epochs=epochs, batch_size=4, generator=generator
+        )
     )
 
 
@@ -142,14 +144,14 @@ def test_the_peak_rate_scales_with_the_batch():
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
 def test_every_optimizer_spares_biases_and_norms_from_weight_decay(name):
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    nn.init.constant_(model[0].bias, 1.0)
+    nn.init.ones_(model.get_parameter("0.bias"))
     optimizer = optimizers.build(model, name=name, lr=0.1, weight_decay=0.5, momentum=0.9, trust_coefficient=0.001)
     before = {key: value.clone() for key, value in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     for key, value in model.named_parameters():
-        assert torch.equal(value, before[key]) == (value.ndim == 1 or name == "lars" and not value.any()), key
+        assert torch.equal(value, before[key]) == (value.ndim == 1 or (name == "lars" and not value.any())), key
 
 
 def test_lars_steps_as_its_paper_says():

@@ -310,9 +310,7 @@ def boxes_by_torchvision(n: int, size: tuple[int, int], policy: Policy) -> Tenso
         return torch.tensor([RandomResizedCrop.get_params(image, scale, ratio) for _ in range(n)])
 
 
-@pytest.mark.parametrize(
-    ("size", "scale_min"), [((32, 32), 0.2), ((32, 32), 0.08), ((32, 32), 0.9), ((24, 60), 0.6)]
-)
+@pytest.mark.parametrize(("size", "scale_min"), [((32, 32), 0.2), ((32, 32), 0.08), ((32, 32), 0.9), ((24, 60), 0.6)])
 def test_crops_are_distributed_as_torchvisions(size, scale_min):
     policy = Policy(scale_min=scale_min)
     theirs = boxes_by_torchvision(4000, size, policy)

@@ -1,4 +1,4 @@
-"""An encoder is what the study compares: a backbone with its own normalisation of images, and a file that holds both."""
+"""An encoder is what the study compares: a backbone with its normalisation of images, and a file that holds both."""
 
 import json
 from collections.abc import Sequence
@@ -23,10 +23,11 @@ class Encoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+    dimension: int
 
     def __init__(self, backbone: nn.Module, mean: Sequence[float] = (0, 0, 0), std: Sequence[float] = (1, 1, 1)):
         super().__init__()
-        self.backbone, self.dimension = backbone, backbone.dimension
+        self.backbone, self.dimension = backbone, int(backbone.dimension)  # type: ignore[arg-type]
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("std", torch.ones(3))
         self.normalise_by(mean, std)
@@ -53,13 +54,13 @@ def channel_statistics(pixels: np.ndarray) -> tuple[list[float], list[float]]:
 @torch.inference_mode()
 def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
     """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation."""
-    encoder = encoder.to(device, memory_format=torch.channels_last).eval()
+    encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
     batches = torch.from_numpy(pixels).split(batch_size)
     parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
     return torch.cat(parts).numpy()
 
 
-def save(path: Path, method: nn.Module, description: dict[str, Any]) -> None:
+def save(path: Path, method: Any, description: dict[str, Any]) -> None:
     """Write the encoder of `method`, and its projector if it has one, as safetensors.
 
     description: what `load` needs to build both again, `backbone` and its `parameters`, and what else should be known.
@@ -86,7 +87,9 @@ def describe(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             return json.loads(file.metadata()["description"])
     except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not an encoder of this project ({error}): run `dvc repro pretrain` again") from error
+        raise ValueError(
+            f"{path} is not an encoder of this project ({error}): run `dvc repro pretrain` again"
+        ) from error
 
 
 def load(path: Path) -> tuple[Encoder, nn.Module | None]:

@@ -44,9 +44,7 @@ def _difference(images: Images, dataset: str, found: dict[str, str]) -> str:
     for split, expected in GENUINE[dataset].items():
         count = int((images.official == split).sum())
         verdict = "as expected" if found.get(split) == expected else f"not {expected}"
-        lines.append(
-            f"  {split}: {count:,} of {COUNTS[split]:,} images, fingerprint {found.get(split)}, {verdict}"
-        )
+        lines.append(f"  {split}: {count:,} of {COUNTS[split]:,} images, fingerprint {found.get(split)}, {verdict}")
     lines.append(
         "Check the files, or take `source: official`; if this is a part of it on purpose, set "
         '`subset: true`, and every table will say "subset".'

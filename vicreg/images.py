@@ -39,8 +39,7 @@ class Images:
         n = len(self.pixels)
         if self.pixels.shape != (n, SIDE, SIDE, 3) or self.pixels.dtype != np.uint8:
             raise ValueError(
-                f"{self.name}: images must be (N, 32, 32, 3) uint8, "
-                f"these are {self.pixels.shape} {self.pixels.dtype}"
+                f"{self.name}: images must be (N, 32, 32, 3) uint8, these are {self.pixels.shape} {self.pixels.dtype}"
             )
         if self.labels.shape != (n,) or self.labels.dtype != np.int64:
             raise ValueError(
@@ -161,9 +160,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; run the stage that makes it") from None
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged or no .npz file ({error}); delete it and make it again"
-        ) from None
+        raise ValueError(f"{path} is damaged or no .npz file ({error}); delete it and make it again") from None
 
 
 def _sha256_of_rows(rows: np.ndarray) -> np.ndarray:

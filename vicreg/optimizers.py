@@ -32,12 +32,12 @@ def build(
 
 
 def peak_lr(base_lr: float, scaling: str, batch_size: int) -> float:
-    """The rate at `batch_size`, from `base_lr` at 256: linear (Goyal et al., 2017), sqrt (Malladi et al., 2022) or none."""
+    """The rate at `batch_size`, `base_lr` at 256: linear (Goyal et al., 2017), sqrt (Malladi et al., 2022) or none."""
     return base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[scaling]
 
 
 def cosine(step: int, steps: int, warmup: float, final: float) -> float:
-    """Factor of the peak rate at `step` of `steps`: up linearly in the share `warmup`, then a half cosine to `final`."""
+    """Factor of the peak rate at `step` of `steps`: up linearly in the share `warmup`, half a cosine to `final`."""
     rise = warmup * steps
     if step < rise:
         return (step + 1) / math.ceil(rise)
@@ -46,7 +46,14 @@ def cosine(step: int, steps: int, warmup: float, final: float) -> float:
 
 
 def schedule(
-    *, name: str, steps_per_epoch: int, epochs: int, warmup: float, final: float, switch_epoch: int, switch_factor: float
+    *,
+    name: str,
+    steps_per_epoch: int,
+    epochs: int,
+    warmup: float,
+    final: float,
+    switch_epoch: int,
+    switch_factor: float,
 ) -> Callable[[int], float]:
     """Return the function from step to factor of the peak rate: `cosine`, or `two_phase` as in the student report."""
     if name == "cosine":

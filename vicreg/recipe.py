@@ -24,7 +24,7 @@ def describe(p: Params, name: str) -> dict[str, Any]:
         "seed": p.seed,
         "protocol": p.protocol,
         "aug": p.policies[entry.policy].model_dump(),
-        entry.method + "_method": p.section(entry.method),
+        "objective": p.section(entry.method),
         "optimizer": p.optimizer.model_dump(),
         "schedule": p.schedule.model_dump(),
         "parameters": {"width": p.sizes.width, **p.section(entry.backbone)},
@@ -49,10 +49,12 @@ def learns(p: Params, name: str) -> bool:
     return lookup.member("methods", p.encoders[name].method).LEARNS
 
 
-def train(p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: torch.device) -> Iterator[dict[str, float]]:
+def train(
+    p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: torch.device
+) -> Iterator[dict[str, float]]:
     """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch."""
     sizes, epochs = p.sizes, p.sizes.epochs
-    method.to(device, memory_format=torch.channels_last)
+    method.to(device).to(memory_format=torch.channels_last)
     settings = p.optimizer.model_dump(exclude={"base_lr", "scaling"})
     peak_lr = optimizers.peak_lr(p.optimizer.base_lr, p.optimizer.scaling, sizes.batch_size)
     return training.pretrain(
@@ -60,9 +62,7 @@ def train(p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: t
         torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous(),
         Policy(**p.policies[p.encoders[name].policy].model_dump()),
         optimizers.build(method, lr=peak_lr, **settings),
-        optimizers.schedule(
-            steps_per_epoch=len(pixels) // sizes.batch_size, epochs=epochs, **p.schedule.model_dump()
-        ),
+        optimizers.schedule(steps_per_epoch=len(pixels) // sizes.batch_size, epochs=epochs, **p.schedule.model_dump()),
         epochs=epochs,
         batch_size=sizes.batch_size,
         generator=torch.Generator(device).manual_seed(p.seed),

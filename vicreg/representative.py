@@ -15,11 +15,11 @@ from vicreg.policy import Policy
 from vicreg.views import two_views
 
 COMPUTED = (
-    "The VICReg loss of a pair of pictures with embeddings a and b, from backbone and projector in evaluation mode: the "
-    "two views are the batches of two (a, b) and (b, a). The invariance is the mean squared difference of a and b, zero "
-    "for an image and itself. On a batch of two the variance and covariance terms say little: they see the distance of "
-    "a and b once more, the variance term with the opposite sign, so read the invariance. Views are drawn by the policy "
-    "`aug` for every encoder; each number is a mean over pairs of images from the probes' test part."
+    "The VICReg loss of a pair of pictures with embeddings a and b, from backbone and projector in evaluation mode: "
+    "the two views are the batches of two (a, b) and (b, a). The invariance is the mean squared difference of a and b, "
+    "zero for an image and itself. On a batch of two the variance and covariance terms say little: they see the "
+    "distance of a and b once more, the variance term with the opposite sign, so read the invariance. Views are drawn "
+    "by the policy `aug` for every encoder; each number is a mean over pairs of images from the probes' test part."
 )
 
 Terms = dict[str, float]

@@ -60,9 +60,7 @@ def split(
     return purposes
 
 
-def check_disjoint(
-    images: Images, purposes: Mapping[str, np.ndarray], *, may_share: tuple[str, ...] = ()
-) -> None:
+def check_disjoint(images: Images, purposes: Mapping[str, np.ndarray], *, may_share: tuple[str, ...] = ()) -> None:
     """Raise ValueError when two purposes hold the same pixels, unless both are in `may_share`."""
     keys = _pixel_keys(images)
     held = {name: {keys[i] for i in positions} for name, positions in purposes.items()}
@@ -144,9 +142,7 @@ def _draw(
         sizes = [min(size, len(row)) if size <= len(of_class) else size for size in sizes]
     _check_enough(images, pool, label, row, order.copied[row], sizes)
     sides = (row, row[::-1] if pool.contested else row)
-    return [
-        (purpose, side[:size]) for (purpose, _), side, size in zip(pool.parts, sides, sizes, strict=False)
-    ]
+    return [(purpose, side[:size]) for (purpose, _), side, size in zip(pool.parts, sides, sizes, strict=False)]
 
 
 def _quota(part: tuple[str, int], label: int, images: Images, fractions: Mapping[str, float]) -> int:

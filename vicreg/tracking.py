@@ -86,7 +86,7 @@ def run(
     *,
     stage: str,
     study: str,
-    encoder: str,
+    encoder: str | None = None,
     dataset: str,
     fingerprint: str,
     params: Mapping[str, Any],

@@ -68,7 +68,8 @@ def pretrain(
         means = checked(torch.stack(recorded).cpu(), list(terms), epoch)
         seconds = time.perf_counter() - start
         speed = steps * batch_size / seconds
-        yield {"epoch": epoch, **means, "lr": rate.get_last_lr()[0], "images_per_second": speed, "seconds": seconds}
+        lr = float(rate.get_last_lr()[0])
+        yield {"epoch": epoch, **means, "lr": lr, "images_per_second": speed, "seconds": seconds}
     bar.close()
 
 

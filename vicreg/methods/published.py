@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vicreg.encoder import Encoder
 from vicreg.projectors import mlp
 
 LEARNS = False
@@ -46,14 +47,15 @@ class Published(nn.Module):
         self.encoder, self.projector = encoder, head
 
 
-def build(encoder: nn.Module, *, width: int, weights: str) -> nn.Module:
+def build(encoder: Encoder, *, width: int, weights: str) -> nn.Module:
     """Return a module that holds `encoder` with the published weights, and their projector where the file has one.
 
     The encoder then normalises images by ImageNet's statistics. `width` is that of heads, and not needed.
     """
     tensors = read(weights)
     try:
-        encoder.backbone.network.load_state_dict(part(tensors, "backbone") or tensors)
+        network: nn.Module = encoder.backbone.network  # type: ignore[assignment]
+        network.load_state_dict(part(tensors, "backbone") or tensors)
         head = rebuilt_projector(part(tensors, "projector"), encoder.dimension)
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"published.weights = {weights!r} does not hold this backbone's weights: {error}") from error

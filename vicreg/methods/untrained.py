@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from vicreg.encoder import Encoder
+
 LEARNS = False
 
 
@@ -11,6 +13,6 @@ class Untrained(nn.Module):
         self.encoder = encoder
 
 
-def build(encoder: nn.Module, *, width: int) -> nn.Module:
+def build(encoder: Encoder, *, width: int) -> nn.Module:
     """Return a module that holds `encoder` and no head; `width` is that of heads, and not needed."""
     return Untrained(encoder)

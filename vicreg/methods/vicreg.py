@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vicreg.encoder import Encoder
 from vicreg.projectors import mlp
 
 LEARNS = True
@@ -26,7 +27,7 @@ def invariance(a: Tensor, b: Tensor, over_dimensions: str = "mean") -> Tensor:
 
 
 def variance(z: Tensor, gamma: float = 1.0, epsilon: float = 1e-4) -> Tensor:
-    """Hinge on the standard deviation over the batch of each dimension of z (N, D), mean over dimensions (equation 1)."""
+    """Hinge on the standard deviation over the batch of each dimension of z (N, D), mean over D (equation 1)."""
     deviation = torch.sqrt(z.var(dim=0) + epsilon)
     return torch.relu(gamma - deviation).mean()
 
@@ -85,7 +86,7 @@ class VICReg(nn.Module):
         return {**terms, "embedding_std": z.detach().float().std(dim=0).mean()}
 
 
-def build(encoder: nn.Module, *, width: int, projector_depth: int = 3, **objective: Any) -> nn.Module:
+def build(encoder: Encoder, *, width: int, projector_depth: int = 3, **objective: Any) -> nn.Module:
     """Return the method around `encoder`; `width` is the number D of dimensions of the embedding."""
     head = mlp(encoder.dimension, width, projector_depth)
     return VICReg(encoder, head, Objective(**objective))

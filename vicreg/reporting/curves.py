@@ -34,7 +34,5 @@ def as_csv(curves: Curves, columns: list[str] | tuple[str, ...]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["encoder", "epoch", *columns])
     for encoder, points in curves.items():
-        writer.writerows(
-            [encoder, point["epoch"], *(point.get(column) for column in columns)] for point in points
-        )
+        writer.writerows([encoder, point["epoch"], *(point.get(column) for column in columns)] for point in points)
     return text.getvalue()

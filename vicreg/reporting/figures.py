@@ -35,9 +35,7 @@ def accuracy(curves: Curves, styles: dict[str, style.Style], title: str, classes
     return figure
 
 
-def _accuracy_panel(
-    axes: Axes, curves: Curves, styles: dict[str, style.Style], score: str, chance: float
-) -> None:
+def _accuracy_panel(axes: Axes, curves: Curves, styles: dict[str, style.Style], score: str, chance: float) -> None:
     ends = []
     for encoder, points in curves.items():
         values = [100 * point[score] for point in points]
@@ -85,15 +83,11 @@ def losses(histories: Curves, online: Curves, styles: dict[str, style.Style], ti
             _lines(axes, styles, *panel)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
-        figure.legend(
-            *grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, handlelength=3.5
-        )
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, handlelength=3.5)
     return figure
 
 
-def _lines(
-    axes: Axes, styles: dict[str, style.Style], curves: Curves, key: str, label: str, scale: float
-) -> None:
+def _lines(axes: Axes, styles: dict[str, style.Style], curves: Curves, key: str, label: str, scale: float) -> None:
     for encoder, points in curves.items():
         known = [point for point in points if point.get(key) is not None]
         x, y = [point["epoch"] for point in known], [scale * point[key] for point in known]

@@ -27,8 +27,7 @@ class Figure:
 SOURCES = {
     "report": Source(
         "student report",
-        "Theo Di Piazza, RecViz 2022/2023, project, topic D, ENS Paris-Saclay (MVA), "
-        "January 2023, tables 1 and 2",
+        "Theo Di Piazza, RecViz 2022/2023, project, topic D, ENS Paris-Saclay (MVA), January 2023, tables 1 and 2",
         "ResNet-18 with 512 dimensions, pretrained on 40,000 images of CIFAR-10 for a number of epochs "
         "that is not stated; a linear layer trained for 20 epochs (10 for the ResNet-50) at lr 0.3 on frozen "
         "representations, of 15,000 images and tested on 5,000 for CIFAR-10, 45,000 and 15,000 for "

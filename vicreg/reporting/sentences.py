@@ -96,6 +96,4 @@ def _words(key: str) -> str:
 
 def not_run(accuracies: Accuracies) -> list[str]:
     """Return why encoders did not take part, in words."""
-    return [
-        f"{code(name)} was {entry['not_run']}." for name, entry in accuracies.items() if "not_run" in entry
-    ]
+    return [f"{code(name)} was {entry['not_run']}." for name, entry in accuracies.items() if "not_run" in entry]

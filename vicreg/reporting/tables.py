@@ -35,9 +35,7 @@ def comparison(dataset: Dataset, accuracies: Accuracies) -> str:
 
 def probes_of(accuracies: Accuracies) -> list[str]:
     """Return the probes of the encoders that ran, each once, in their order."""
-    return list(
-        dict.fromkeys(probe for entry in accuracies.values() for probe in entry if probe != "not_run")
-    )
+    return list(dict.fromkeys(probe for entry in accuracies.values() for probe in entry if probe != "not_run"))
 
 
 def _rows(probe: str, accuracies: Accuracies, beside: dict[str, published.Figure]) -> list[list[str]]:
@@ -95,9 +93,7 @@ def pretraining(study: Study) -> str:
         last = result["history"][-1]
         numbers = [f"{last[name]:.3f}" if name in last else "none" for name in names]
         rate = median(epoch["images_per_second"] for epoch in result["history"])
-        rows.append(
-            [code(encoder), count(result["images"]), count(last["epoch"]), *numbers, count(round(rate))]
-        )
+        rows.append([code(encoder), count(result["images"]), count(last["epoch"]), *numbers, count(round(rate))])
     return table(headers, rows, "l" + "r" * (len(headers) - 1))
 
 

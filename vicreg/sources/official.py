@@ -7,9 +7,7 @@ from vicreg.fetching import fetch
 from vicreg.images import Images
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/"
-ALTERNATIVE = (
-    "Without a network, fetch {url} elsewhere, put it in a folder and set `source: local` with that `folder`."
-)
+ALTERNATIVE = "Without a network, fetch {url} elsewhere, put it in a folder and set `source: local` with that `folder`."
 
 
 def load(
