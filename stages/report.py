@@ -6,6 +6,7 @@ from typing import Any
 from stages import SLOTS, Paths, read_json, run
 from vicreg import images, params, splits, tracking
 from vicreg.reporting import files
+from vicreg.reporting.metrics import accuracies
 from vicreg.reporting.study import Study, describe, versions
 from vicreg.views import Policy
 
@@ -29,6 +30,7 @@ def main() -> None:
         params={"seed": p.seed, "protocol": p.protocol},
     ) as tracked:
         files.write(study, paths.report(""))
+        tracked.metrics(top1(study))
         files.write_views(seen, policies, p.seed, paths.report("views"))
         for file in sorted(paths.report("").iterdir()):
             tracked.artifact(file, "report")
@@ -50,6 +52,17 @@ def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split
         versions=versions(),
         commit=tracking.provenance().get("commit"),
     )
+
+
+def top1(study: Study) -> dict[str, float]:
+    """The tables' first column by dataset, encoder and probe, as one flat mapping."""
+    return {
+        f"{dataset.key}/{encoder}/{probe}": scores["top1"]
+        for dataset in study.datasets
+        for encoder, probes in accuracies(study.evaluations, dataset.slot).items()
+        for probe, scores in probes.items()
+        if probe != "not_run"
+    }
 
 
 def counts(split: dict[str, Any], slot: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 from conftest import Repository
 
 CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "representative_loss", "report"}
+CHAIN |= {"check"}  # params.yaml changed
 METRICS = "reports/embedded/metrics.json"
 
 
@@ -66,6 +67,7 @@ def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) 
         for dataset in drawn
         for probe in ("linear", "logistic", "knn")
     ]
+    expected += [("report", None, drawn[0], None)]
     assert sorted(map(str, about)) == sorted(map(str, expected))
     head = finished_study.git("rev-parse", "HEAD^").strip()
     assert {run.data.tags["commit"] for run in runs} == {head}
