@@ -40,7 +40,7 @@ SLOTS = ("primary", "transfer")
 
 
 def scratch() -> Path:
-    """The git-ignored folder for downloads and checkpoints, one for all of DVC's ways to run."""
+    """The git-ignored folder for downloads, one for all of DVC's ways to run."""
     return Path(os.environ.get("DVC_ROOT", "."), ".vicreg")
 
 
@@ -90,8 +90,9 @@ def run(command: Callable[..., None]) -> None:
     """Run a stage's command; what a person can mend is shown as one message, without a traceback."""
     try:
         typer.run(command)
-    except (OSError, ValueError, LookupError, RuntimeError) as error:
-        if os.environ.get("VICREG_TRACEBACK"):
+    except Exception as error:
+        bug = isinstance(error, (KeyError, IndexError, TypeError, AttributeError, AssertionError))
+        if bug or os.environ.get("VICREG_TRACEBACK"):
             raise
         typer.secho(f"\nerror: {error}\n(VICREG_TRACEBACK=1 shows where)", fg="red", err=True)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """features: a frozen encoder x both datasets -> features/<study>/<encoder>-<slot>.npz."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +12,30 @@ from vicreg import devices, encoder, images, params
 def main(name: str) -> None:
     """Represent every image that a probe sees by the frozen encoder NAME."""
     p = params.load()
+    p.encoder(name)
     paths = Paths(p.study)
     device = devices.choose_device(p.device)
     with timed(p.study, f"features-{name}", devices.accelerator(device)):
-        if reason := encoder.describe(paths.model(name)).get("not_run"):
+        description = encoder.describe(paths.model(name))
+        if reason := description.get("not_run"):
             for slot in SLOTS:
                 images.save_arrays({"not_run": np.array(reason)}, paths.features(name, slot))
             return
-        frozen, _ = encoder.load(paths.model(name))
+        frozen = encoder.load(paths.model(name))
         split = images.load_arrays(paths.data("split"))
         for slot in SLOTS:
             known = images.load(paths.data(slot))
             parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}
-            write(paths.features(name, slot), known, parts, frozen, device)
+            write(paths.features(name, slot), known, parts, frozen, device, description)
 
 
-def write(path: Path, known: images.Images, parts: dict[str, images.Images], frozen, device) -> None:
+def write(path: Path, known: images.Images, parts: dict[str, images.Images], frozen, device, description) -> None:
     arrays = {
         "name": np.array(known.name),
         "genuine": np.array(known.genuine),
         "classes": np.array(known.classes),
         "fingerprint": np.array(images.fingerprint(known.pixels, known.labels)),
+        "description": np.array(json.dumps(description, sort_keys=True)),
     }
     for part, chosen in parts.items():
         arrays |= {part: encoder.represent(frozen, chosen.pixels, device), f"{part}_labels": chosen.labels}

@@ -1,14 +1,16 @@
 """linear_eval: features x all probes -> results/<study>/linear_eval-<encoder>.json, a run per probe."""
 
+import json
 import time
 
 from stages import SLOTS, Paths, run, timed, write_json
-from vicreg import devices, evaluation, images, lookup, params, tracking
+from vicreg import devices, images, intervals, lookup, params, tracking
 
 
 def main(name: str) -> None:
     """Judge the frozen representations of the encoder NAME by every probe, on both datasets."""
     p = params.load()
+    p.encoder(name)
     paths = Paths(p.study)
     device = devices.choose_device(p.device)
     result: dict = {"encoder": name, "datasets": {}}
@@ -41,7 +43,7 @@ def judge(p: params.Params, name: str, probe: str, features: dict, device) -> di
         dataset=dataset,
         probe=probe,
         fingerprint=str(features["fingerprint"]),
-        params={"encoder": name, "probe": probe, "seed": p.seed, **settings},
+        params={**json.loads(str(features["description"])), probe: settings},
     ) as tracked:
         start = time.perf_counter()
         guesses, chosen = lookup.member("probes", probe).guess(
@@ -53,9 +55,11 @@ def judge(p: params.Params, name: str, probe: str, features: dict, device) -> di
             device=device,
             **settings,
         )
-        score = evaluation.score(guesses, features["probe_test_labels"], p.seed)
+        score = intervals.score(guesses, features["probe_test_labels"], p.seed)
         for point in score["curve"] or [{"epoch": 0, **score}]:
             tracked.metrics({key: point[key] for key in ("top1", "top5")}, point["epoch"])
+        tracked.metrics({key: score[key] for key in ("top1_low", "top1_high")})
+        tracked.metrics({f"chosen/{key}": value for key, value in chosen.items() if isinstance(value, (int, float))})
         print(f"{dataset}: {probe}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}", flush=True)
     return {**score, "settings": {**settings, **chosen}, "seconds": round(time.perf_counter() - start, 2)}
 

@@ -47,11 +47,16 @@ def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split
         datasets=tuple(describe(data[slot], slot, keys[slot], counts(split, slot), drawn=drawn) for slot in SLOTS),
         pretraining={encoder: result(paths, "pretrain", encoder) for encoder in p.encoders},
         evaluations={encoder: result(paths, "linear_eval", encoder) for encoder in p.encoders},
-        representative_loss=result(paths, "representative_loss"),
+        representative_loss=representative_losses(paths, list(p.encoders)),
         seconds=seconds(paths, {*p.encoders, *SLOTS}),
         versions=versions(),
         commit=tracking.provenance().get("commit"),
     )
+
+
+def representative_losses(paths: Paths, encoders: list[str]) -> dict[str, Any]:
+    found = {encoder: result(paths, "representative_loss", encoder) for encoder in encoders}
+    return {"encoders": found, "computed": found[encoders[0]]["computed"]}
 
 
 def top1(study: Study) -> dict[str, float]:

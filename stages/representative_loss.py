@@ -1,37 +1,35 @@
-"""representative_loss: full models x pairs of images -> results/<study>/representative_loss.json."""
+"""representative_loss: a full model x pairs of images -> results/<study>/representative_loss-<encoder>.json."""
 
 from torch import nn
 
 from stages import Paths, run, timed, write_json
-from vicreg import encoder, images, params, representative
+from vicreg import devices, encoder, images, params, representative
 from vicreg.methods.vicreg import Objective
 from vicreg.policy import Policy
 
 
-def main() -> None:
-    """Compute the loss between views, copies and different images, for every encoder that has a projector."""
+def main(name: str) -> None:
+    """Compute the loss between views, copies and different images by the encoder NAME, if it has a projector."""
     p = params.load()
-    paths = Paths(p.study)
-    weights = p.vicreg.model_dump(exclude={"projector_depth"})
-    with timed(p.study, "representative_loss"):
-        primary = images.load(paths.data("primary"))
-        shown = primary.take(images.load_arrays(paths.data("split"))["primary/probe_test"])
-        result = {}
-        for name in p.encoders:
-            if encoder.describe(paths.model(name)).get("not_run"):
-                continue
-            backbone, head = encoder.load(paths.model(name))
-            if head is not None:
-                result[name] = representative.evaluate(
-                    nn.Sequential(backbone, head).eval(),
-                    shown,
-                    Objective(**weights),
-                    Policy(**p.policies["aug"].model_dump()),
-                    draws=p.representative_loss.draws,
-                    others=p.representative_loss.others,
-                    seed=p.seed,
-                )
-        write_json(paths.result("representative_loss"), {"computed": representative.COMPUTED, "encoders": result})
+    p.encoder(name)
+    paths, file = Paths(p.study), Paths(p.study).model(name)
+    device = devices.choose_device(p.device)
+    result: dict = {"encoder": name, "computed": representative.COMPUTED}
+    with timed(p.study, f"representative_loss-{name}", devices.accelerator(device)):
+        frozen = None if encoder.describe(file).get("not_run") else encoder.load(file)
+        head = encoder.load_projector(file, frozen.dimension) if frozen else None
+        if frozen and head:
+            primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
+            result |= representative.evaluate(
+                nn.Sequential(frozen, head),
+                primary.take(split["primary/probe_test"]),
+                Objective(**p.vicreg.model_dump(exclude={"projector_depth"})),
+                Policy(**p.policies["aug"].model_dump()),
+                **p.representative_loss.model_dump(),
+                seed=p.seed,
+                device=device,
+            )
+        write_json(paths.result(f"representative_loss-{name}"), result)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,11 @@ def main() -> None:
             fractions = p.sizes.fractions.model_dump()
             drawn = splits.split(known, p.protocol, slot, fractions=fractions, seed=p.seed, seen=seen)
             purposes |= {f"{slot}/{purpose}": positions for purpose, positions in drawn.items()}
-            if "pretrain" in drawn:
-                seen = images.pixel_digests(known.pixels[drawn["pretrain"]])
+            if slot == "primary":
+                primary, seen = known, images.pixel_digests(known.pixels[drawn["pretrain"]])
+        tested = known.pixels[purposes["transfer/probe_test"]]
+        pretrain = splits.without(primary, purposes["primary/pretrain"], images.pixel_digests(tested))
+        purposes["primary/pretrain"] = pretrain
         splits.save_split(purposes, paths.data("split"))
     for purpose, positions in purposes.items():
         print(f"{purpose}: {len(positions):,} images")

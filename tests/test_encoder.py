@@ -71,7 +71,8 @@ def test_the_same_seed_gives_every_encoder_of_a_backbone_the_same_initial_weight
 def test_a_saved_encoder_loads_with_every_weight_and_its_projector(tmp_path, name):
     values, method, pixels = small(name)
     encoder.save(tmp_path / "x.safetensors", method, recipe.describe(values, name))
-    frozen, head = encoder.load(tmp_path / "x.safetensors")
+    frozen = encoder.load(tmp_path / "x.safetensors")
+    head = encoder.load_projector(tmp_path / "x.safetensors", frozen.dimension)
     device = torch.device("cpu")
     np.testing.assert_array_equal(
         encoder.represent(frozen, pixels, device), encoder.represent(method.encoder, pixels, device)
@@ -133,7 +134,8 @@ def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged
     encoder.save(
         tmp_path / "y.safetensors", method, {"backbone": "resnet50", "parameters": {"width": 4, "image_size": 64}}
     )
-    frozen, head = encoder.load(tmp_path / "y.safetensors")
+    frozen = encoder.load(tmp_path / "y.safetensors")
+    head = encoder.load_projector(tmp_path / "y.safetensors", frozen.dimension)
     torch.testing.assert_close(frozen.eval()(images), expected, rtol=1e-3, atol=1e-4)
     assert (head is not None) == full
 

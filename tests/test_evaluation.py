@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vicreg.evaluation import accuracies, bootstrap_interval, hits, ranked, score
+from vicreg.evaluation import accuracies, hits, ranked
+from vicreg.intervals import bootstrap_interval, packed, paired_interval, score, unpacked
 
 
 def test_top_k_equals_scikit_learns():
@@ -52,3 +53,33 @@ def test_the_last_epoch_counts_even_where_an_earlier_one_was_better():
     assert found["top1"] == 0.5
     assert [point["top1"] for point in found["curve"]] == [1.0, 0.5]
     assert score([good], labels, seed=0)["curve"] == []
+
+
+def test_the_interval_of_a_difference_is_that_of_resampled_pairs():
+    random = np.random.default_rng(3)
+    baseline = random.random(800) < 0.5
+    better = np.where(random.random(800) < 0.9, baseline, True)
+    draws = []
+    for _ in range(3000):
+        chosen = random.integers(0, 800, 800)
+        draws.append(better[chosen].mean() - baseline[chosen].mean())
+    low, high = paired_interval(better, baseline, seed=0)
+    assert low == pytest.approx(np.quantile(draws, 0.025), abs=0.15 * (high - low))
+    assert high == pytest.approx(np.quantile(draws, 0.975), abs=0.15 * (high - low))
+    assert 0 < low < (better.mean() - baseline.mean()) < high
+
+
+def test_equal_hits_differ_by_nothing():
+    correct = np.arange(50) % 3 == 0
+    assert paired_interval(correct, correct, seed=0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("count", [1, 8, 13])
+def test_hits_come_back_from_text(count):
+    correct = np.random.default_rng(count).random(count) < 0.5
+    np.testing.assert_array_equal(unpacked(packed(correct), count), correct)
+
+
+def test_scores_that_are_nan_are_an_error_and_not_a_ranking():
+    with pytest.raises(ValueError, match="not finite"):
+        ranked(np.array([[0.1, np.nan]]))

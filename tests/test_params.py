@@ -45,6 +45,9 @@ def test_the_projects_own_parameters_are_valid_for_every_study(values):
         ("studies.embedded.epochs", 1.5, "studies.embedded.epochs = 1.5: must be a valid integer"),
         ("studies.cifar.source", "torrent", "allowed are embedded, local, official"),
         ("studies.cifar.transfer", "cifar10", "must differ"),
+        ("studies.cifar.source", "local", "studies.cifar.folder = None: the source `local` needs a folder"),
+        ("encoders.resnet50_paper.backbone", "resnet18", "the published weights are resnet50's"),
+        ("probes", {}, "probes: there must be one at least"),
         ("encoders.cifar_aug.method", "simclr", "encoders.cifar_aug.method = 'simclr': allowed are"),
         ("encoders.cifar_aug.policy", "augmented", "encoders.cifar_aug.policy = 'augmented': allowed are"),
         ("optimizer.base_lr", float("nan"), "optimizer.base_lr"),
@@ -112,3 +115,8 @@ def test_the_imagenet_policy_is_the_papers(values):
 def test_a_probe_that_is_left_out_does_not_run(values):
     del values["probes"]["knn"]
     assert params.validate(values).probes.names() == ["linear", "logistic"]
+
+
+def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_that_are():
+    with pytest.raises(ParamsError, match=r"no encoder 'typo' .* choose from random, imagenet_aug"):
+        params.load(FILE).not_run("typo")

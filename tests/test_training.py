@@ -154,14 +154,15 @@ def test_every_optimizer_spares_biases_and_norms_from_weight_decay(name):
         assert torch.equal(value, before[key]) == (value.ndim == 1 or (name == "lars" and not value.any())), key
 
 
-def test_lars_steps_as_its_paper_says():
+@pytest.mark.parametrize("decay", [0.01, 0.0])
+def test_lars_steps_as_its_paper_says(decay):
     layer = nn.Linear(4, 3, bias=False)
-    optimizer = optimizers.build(layer, name="lars", lr=0.2, weight_decay=0.01, momentum=0.0, trust_coefficient=0.001)
+    optimizer = optimizers.build(layer, name="lars", lr=0.2, weight_decay=decay, momentum=0.0, trust_coefficient=0.001)
     weight, gradient = layer.weight.detach().clone(), torch.randn(3, 4)
     layer.weight.grad = gradient.clone()
     optimizer.step()
-    trust = 0.001 * weight.norm() / (gradient.norm() + 0.01 * weight.norm())
-    torch.testing.assert_close(layer.weight.detach(), weight - 0.2 * trust * (gradient + 0.01 * weight))
+    trust = 0.001 * weight.norm() / (gradient.norm() + decay * weight.norm())
+    torch.testing.assert_close(layer.weight.detach(), weight - 0.2 * trust * (gradient + decay * weight))
 
 
 def test_auto_chooses_a_device_that_is_there_and_a_wrong_one_is_a_clear_error():
@@ -181,11 +182,16 @@ def test_the_representative_loss_is_the_objective_on_a_batch_of_two():
         name="made up",
         genuine=False,
     )
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 5)).eval()
-    found = representative.evaluate(model, known, Objective(), Policy(flip=0.5), draws=6, others=3, seed=0)
+
+    class Scaled(nn.Module):
+        def forward(self, x):
+            return x / 255 if x.dtype == torch.uint8 else x
+
+    model = nn.Sequential(Scaled(), nn.Flatten(), nn.Linear(3072, 5)).eval()
+    found = representative.evaluate(model, known, Objective(), Policy(flip=0.5), draws=6, others=3, seed=0, device=CPU)
     assert found["same"]["invariance"] == 0
     assert found["same"]["variance"] == pytest.approx(0.99)  # two equal rows: gamma - sqrt(epsilon)
-    z = model(torch.from_numpy(known.pixels).permute(0, 3, 1, 2).float() / 255)
+    z = model(torch.from_numpy(known.pixels).permute(0, 3, 1, 2)).detach()
     distances = sorted(float((z[i] - z[j]).square().mean()) for i in range(6) for j in range(6) if i != j)
     for entry in found["against"]:
         assert any(entry["invariance"] == pytest.approx(distance, rel=1e-4) for distance in distances)

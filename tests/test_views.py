@@ -162,11 +162,6 @@ def test_solarize_equals_torchvisions(threshold):
     close(image_ops.solarize(x, threshold), F.solarize(x, threshold))
 
 
-def test_normalise_equals_torchvisions():
-    x, mean, std = random_images(10) / 255, torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
-    close(image_ops.normalise(x, mean, std), F.normalize(x, mean.tolist(), std.tolist()))
-
-
 @pytest.fixture(params=["gathered", "selected"])
 def path(request, monkeypatch):
     """Both ways to apply an operator to some images: as on a CPU, and as where the host must not wait."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -56,7 +56,8 @@ def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batc
     """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation."""
     encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
     batches = torch.from_numpy(pixels).split(batch_size)
-    parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # a GPU would round to 10 bits in convolutions
+        parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
     return torch.cat(parts).numpy()
 
 
@@ -66,7 +67,8 @@ def save(path: Path, method: Any, description: dict[str, Any]) -> None:
     description: what `load` needs to build both again, `backbone` and its `parameters`, and what else should be known.
     """
     head = getattr(method, "projector", None)
-    widths = [layer.out_features for layer in head if isinstance(layer, nn.Linear)] if head is not None else []
+    layers = head.modules() if head is not None else ()
+    widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
     tensors = {f"encoder.{key}": value for key, value in method.encoder.state_dict().items()}
     if head is not None:
         tensors |= {f"projector.{key}": value for key, value in head.state_dict().items()}
@@ -92,16 +94,27 @@ def describe(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def load(path: Path) -> tuple[Encoder, nn.Module | None]:
-    """Return the encoder in the file at `path`, and its projector or None; raises ValueError for any other file."""
+def load(path: Path) -> Encoder:
+    """Return the encoder in the file at `path`; raises ValueError for any other file."""
     description = describe(path)
     encoder = Encoder(lookup.member("backbones", description["backbone"]).build(**description["parameters"]))
-    widths = description["projector"]
-    parts = nn.ModuleDict({"encoder": encoder})
-    if widths:
-        parts["projector"] = mlp(encoder.dimension, widths[0], len(widths))
+    return fill(encoder, "encoder", path)
+
+
+def load_projector(path: Path, inputs: int) -> nn.Module | None:
+    """Return the projector (N, inputs) -> (N, D) in the file at `path`, None where it holds none; raises ValueError."""
+    widths = describe(path)["projector"]
+    return fill(mlp(inputs, widths[0], len(widths)), "projector", path) if widths else None
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def fill(module: Part, name: str, path: Path) -> Part:
+    """Return `module` with the weights that the file at `path` holds under `name`."""
     try:
-        parts.load_state_dict(load_file(path))
+        tensors = {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}
+        module.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold what it describes ({error}): run `dvc repro pretrain` again") from error
-    return encoder, parts["projector"] if widths else None
+        raise ValueError(f"the {name} in {path} is not what the file describes ({error}): pretrain again") from error
+    return module

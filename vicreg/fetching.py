@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock
 from tqdm import tqdm
 
 BLOCK = 1 << 18  # bytes
@@ -21,9 +22,14 @@ def fetch(url: str, target: Path, *, md5: str, alternative: str) -> Path:
     Raises ConnectionError when the transfer fails (what came so far stays in `<target>.part`) and ValueError
     when the checksum is wrong (the file is removed).
     """
-    if target.exists() and checksum(target) == md5:
-        return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(target.name + ".lock")):  # queued experiments may want the same file at once
+        if not (target.exists() and checksum(target) == md5):
+            _fetch(url, target, md5, alternative)
+    return target
+
+
+def _fetch(url: str, target: Path, md5: str, alternative: str) -> None:
     part = target.with_name(target.name + ".part")
     if not (part.exists() and checksum(part) == md5):
         _transfer_or_explain(url, part, alternative)
@@ -34,7 +40,7 @@ def fetch(url: str, target: Path, *, md5: str, alternative: str) -> Path:
             f"{url} gave a file with MD5 {found}, not {md5}; it was removed. Run this again; if that "
             f"does not help, the address serves something else. {alternative}"
         )
-    return part.replace(target)
+    part.replace(target)
 
 
 def checksum(path: Path) -> str:

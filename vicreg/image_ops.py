@@ -18,14 +18,6 @@ def per_image(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Shift and scale the channels of `images` (N, 3, H, W) by `mean` and `std`, each (3,)."""
-    return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-
-
-# --- crop and blur: a matrix over rows and a matrix over columns
-
-
 def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Map the rows and the columns of every image by matrices of its own.
 

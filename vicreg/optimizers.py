@@ -25,6 +25,7 @@ def build(
     if name == "lars":  # You, Gitman, Ginsburg, 2017, as in the VICReg paper; timm skips groups without weight decay
         from timm.optim import Lars  # costs seconds, and only LARS needs it
 
+        groups[0]["always_adapt"] = True  # also without weight decay
         return Lars(groups, lr=lr, momentum=momentum, trust_coeff=trust_coefficient)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)

@@ -227,10 +227,26 @@ class Params(Section):
             yield f"encoders.{name}.policy", encoder.policy, set(self.policies)
 
     @model_validator(mode="after")
-    def datasets_differ(self) -> Self:
+    def parts_fit_together(self) -> Self:
         for name, study in self.studies.items():
             if study.primary == study.transfer:
                 raise ValueError(f"studies.{name}.transfer = {study.transfer!r}: must differ from `primary`")
+            if study.source == "local" and not study.folder:
+                raise ValueError(f"studies.{name}.folder = {study.folder!r}: the source `local` needs a folder")
+        for name, encoder in self.encoders.items():
+            for member in (encoder.method, encoder.backbone):
+                if member not in type(self).model_fields:
+                    raise ValueError(
+                        f"encoders.{name}: {member!r} has no section here and no class in vicreg/params.py"
+                    )
+            if encoder.method == "published" and encoder.backbone != "resnet50":
+                raise ValueError(
+                    f"encoders.{name}.backbone = {encoder.backbone!r}: the published weights are resnet50's"
+                )
+        if "aug" not in self.policies:
+            raise ValueError("aug: missing; the representative loss draws its views by it")
+        if not self.probes.names():
+            raise ValueError("probes: there must be one at least")
         return self
 
     @property
@@ -242,9 +258,15 @@ class Params(Section):
         """The numbers of the method or backbone of this name, as keyword arguments."""
         return getattr(self, name).model_dump()
 
+    def encoder(self, name: str) -> Encoder:
+        """The entry of `encoders` of this name; raises ParamsError that lists the others."""
+        if name not in self.encoders:
+            raise ParamsError(f"there is no encoder {name!r} in params.yaml; choose from {', '.join(self.encoders)}")
+        return self.encoders[name]
+
     def not_run(self, encoder: str) -> str | None:
         """Why this encoder does not take part, in words; None where it does."""
-        if self.encoders[encoder].method == "published" and self.published.weights is None:
+        if self.encoder(encoder).method == "published" and self.published.weights is None:
             return "not run: `published.weights` names no file"
         return None
 

@@ -14,21 +14,20 @@ from vicreg.policy import Policy
 
 
 def describe(p: Params, name: str) -> dict[str, Any]:
-    """Everything that shapes the encoder `name`, as nested plain values: for its file, and for tracking."""
+    """What shapes the encoder `name`, as nested plain values: for its file, and for tracking.
+
+    Where nothing is learned, nothing of the training is in it, so that another rate leaves `random` as it is.
+    """
     entry = p.encoders[name]
-    sizes = p.sizes.model_dump(include={"width", "projector_width", "epochs", "batch_size"})
-    return {
-        "encoder": name,
-        **entry.model_dump(),
-        **sizes,
-        "seed": p.seed,
-        "protocol": p.protocol,
-        "aug": p.policies[entry.policy].model_dump(),
-        "objective": p.section(entry.method),
-        "optimizer": p.optimizer.model_dump(),
-        "schedule": p.schedule.model_dump(),
-        "parameters": {"width": p.sizes.width, **p.section(entry.backbone)},
-    }
+    about = {"encoder": name, "method": entry.method, "backbone": entry.backbone, "seed": p.seed}
+    about |= {"parameters": {"width": p.sizes.width, **p.section(entry.backbone)}}
+    if not learns(p, name):
+        return about
+    sizes = p.sizes.model_dump(include={"primary", "fractions", "projector_width", "epochs", "batch_size"})
+    sections = {"optimizer": p.optimizer.model_dump(), "schedule": p.schedule.model_dump()}
+    policy = {"policy": entry.policy, "aug": p.policies[entry.policy].model_dump()}
+    choices = {"protocol": p.protocol, "precision": p.precision, "objective": p.section(entry.method)}
+    return about | sizes | sections | policy | choices
 
 
 def build(p: Params, name: str, pixels: np.ndarray) -> nn.Module:
@@ -36,13 +35,12 @@ def build(p: Params, name: str, pixels: np.ndarray) -> nn.Module:
 
     pixels: (N, H, W, 3) uint8, the pretraining images: the encoder normalises all images by their statistics.
     """
-    torch.manual_seed(p.seed)
-    entry = p.encoders[name]
-    backbone = lookup.member("backbones", entry.backbone).build(width=p.sizes.width, **p.section(entry.backbone))
-    encoder = Encoder(backbone, *channel_statistics(pixels))
-    return lookup.member("methods", entry.method).build(
-        encoder, width=p.sizes.projector_width, **p.section(entry.method)
-    )
+    entry, width = p.encoders[name], p.sizes.projector_width
+    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator, and from no other
+        torch.manual_seed(p.seed)
+        backbone = lookup.member("backbones", entry.backbone).build(width=p.sizes.width, **p.section(entry.backbone))
+        encoder = Encoder(backbone, *channel_statistics(pixels))
+        return lookup.member("methods", entry.method).build(encoder, width=width, **p.section(entry.method))
 
 
 def learns(p: Params, name: str) -> bool:

@@ -36,11 +36,18 @@ def mean(terms: list[Terms]) -> Terms:
     return {key: float(np.mean([entry[key] for entry in terms])) for key in terms[0]}
 
 
-@torch.inference_mode()
 def evaluate(
-    model: nn.Module, images: Images, objective: Objective, policy: Policy, *, draws: int, others: int, seed: int
+    model: nn.Module,
+    images: Images,
+    objective: Objective,
+    policy: Policy,
+    *,
+    draws: int,
+    others: int,
+    seed: int,
+    device: torch.device,
 ) -> dict[str, Any]:
-    """Compare pairs of `images`, by `model` (images (N, 3, H, W) in [0, 1] -> embeddings (N, D)) in eval mode.
+    """Compare pairs of `images`, by `model` (images (N, 3, H, W) in [0, 1] or uint8 -> embeddings (N, D)) in eval mode.
 
     Returns the mean terms of `draws` pairs of each kind: `views` of one image, the `same` image twice, two `different`
     images; and the terms of an `anchor` `against` an image of its class and `others` - 1 of other classes.
@@ -49,8 +56,8 @@ def evaluate(
     chosen = random.permutation(len(images))[: min(draws, len(images))]
     pixels = torch.from_numpy(images.pixels[chosen]).permute(0, 3, 1, 2).contiguous()
     views = two_views(pixels, policy, torch.Generator().manual_seed(seed))
-    first, second = model(views).chunk(2)
-    z = model(pixels.float() / 255)  # (N, D)
+    first, second = embeddings(model, views, device).chunk(2)
+    z = embeddings(model, pixels, device)  # (N, D)
     anchor, rivals = anchor_and_rivals(images.labels[chosen], others)
     against = pair_terms(z[anchor].expand(len(rivals), -1), z[rivals], objective)
     names = [images.classes[images.labels[chosen[rival]]] for rival in rivals]
@@ -61,6 +68,12 @@ def evaluate(
         "anchor": images.classes[images.labels[chosen[anchor]]],
         "against": [{"class": name, **terms} for name, terms in zip(names, against, strict=True)],
     }
+
+
+@torch.inference_mode()
+def embeddings(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor:
+    model = model.to(device).eval()
+    return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
 
 
 def anchor_and_rivals(labels: np.ndarray, others: int) -> tuple[int, list[int]]:

@@ -41,7 +41,8 @@ def split(
     role: "primary" (pretrained on and probed) or "transfer" (only probed).
     fractions: of these counts, in (0, 1]: "pretrain" for `pretrain`, "probe" for the other two.
     seen: `pixel_digests` of images that another dataset's pretraining sees (CIFAR-10 and CIFAR-100 share three);
-        with "report" they train probes and never test them, with "standard" the published test set stays whole.
+        with "report" they train probes and never test them. With "standard" the published test set stays whole, and
+        it is the pretraining that goes on `without` them.
 
     Raises ValueError for unknown names, impossible fractions, and too few images (with what to lower).
     """
@@ -58,6 +59,13 @@ def split(
     purposes = {name: order.sort(np.concatenate(parts)) for name, parts in taken.items()}
     check_disjoint(images, purposes, may_share=("pretrain", "probe_train") if protocol == "standard" else ())
     return purposes
+
+
+def without(images: Images, positions: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return the positions of images whose pixels are not among the `pixel_digests` in `seen`."""
+    elsewhere = {key.tobytes() for key in seen}
+    kept = [key.tobytes() not in elsewhere for key in pixel_digests(images.pixels[positions])]
+    return positions[np.array(kept, dtype=bool)]
 
 
 def check_disjoint(images: Images, purposes: Mapping[str, np.ndarray], *, may_share: tuple[str, ...] = ()) -> None:

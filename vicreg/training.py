@@ -61,6 +61,7 @@ def pretrain(
                 terms = method(views)
             terms["loss"].backward()
             optimizer.step()
+            lr = float(rate.get_last_lr()[0])
             rate.step()
             optimizer.zero_grad()
             recorded.append(torch.stack([term.detach() for term in terms.values()]))
@@ -68,7 +69,6 @@ def pretrain(
         means = checked(torch.stack(recorded).cpu(), list(terms), epoch)
         seconds = time.perf_counter() - start
         speed = steps * batch_size / seconds
-        lr = float(rate.get_last_lr()[0])
         yield {"epoch": epoch, **means, "lr": lr, "images_per_second": speed, "seconds": seconds}
     bar.close()
 

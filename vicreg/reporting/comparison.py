@@ -9,7 +9,7 @@ from vicreg.reporting.study import Dataset, Study
 
 ROLES = {
     "primary": "Pretraining saw images of this dataset, without their labels, and none of the test images.",
-    "transfer": "Pretraining saw no image of this dataset.",
+    "transfer": "Pretraining saw nothing of this dataset that tests the probes.",
 }
 
 

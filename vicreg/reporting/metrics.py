@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+
+from vicreg.intervals import paired_interval, unpacked
 from vicreg.reporting.study import Dataset, Study
 
 BASELINE = "random"
@@ -13,15 +16,23 @@ Accuracies = dict[str, dict[str, Any]]
 def accuracies(evaluations: dict[str, dict[str, Any]], slot: str) -> Accuracies:
     """Return {encoder: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
 
-    `gain` is the difference of top-1 to the encoder named `random` under the same probe; there is none
-    without such an encoder. An encoder that did not take part is {"not_run": the reason in words}.
+    `gain` is the difference of top-1 to the encoder named `random` under the same probe, `gain_low` and
+    `gain_high` its 95 % interval on the same test images; there is none without such an encoder.
+    An encoder that did not take part is {"not_run": the reason in words}.
     """
     found = {encoder: _scores(evaluation, slot) for encoder, evaluation in evaluations.items()}
     baseline = found.get(BASELINE, {})
-    for probes in found.values():
+    for encoder, probes in found.items():
         for probe in [name for name in probes if name != "not_run" and name in baseline]:
             probes[probe]["gain"] = probes[probe]["top1"] - baseline[probe]["top1"]
+            correct, before = (_hits(evaluations[name], slot, probe) for name in (encoder, BASELINE))
+            probes[probe]["gain_low"], probes[probe]["gain_high"] = paired_interval(correct, before, seed=0)
     return found
+
+
+def _hits(evaluation: dict[str, Any], slot: str, probe: str) -> np.ndarray:
+    dataset = evaluation["datasets"][slot]
+    return unpacked(dataset["probes"][probe]["hits"], dataset["test"])
 
 
 def _scores(evaluation: dict[str, Any], slot: str) -> dict[str, Any]:

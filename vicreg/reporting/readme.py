@@ -3,6 +3,7 @@
 from typing import Any
 
 from vicreg.reporting.markdown import code, interval, percent, points, table
+from vicreg.reporting.metrics import BASELINE
 
 MARKS = ("<!-- results: made by vicreg.reporting.readme -->", "<!-- end of results -->")
 
@@ -11,16 +12,16 @@ def results(metrics: dict[str, Any]) -> str:
     """Return the table of one study: top-1 of the linear probe with its interval, and the gain over `random`."""
     datasets = metrics["study"]["datasets"]
     encoders = metrics[next(iter(datasets))]
-    rows = [[code(encoder), *(cell(metrics[key][encoder]) for key in datasets)] for encoder in encoders]
+    rows = [[code(encoder), *(cell(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
     return table(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
 
 
-def cell(entry: dict[str, Any]) -> str:
+def cell(encoder: str, entry: dict[str, Any]) -> str:
     """One encoder on one dataset, or in words why there is no number."""
     score = entry.get("linear")
     if score is None:
         return "not run"
-    gain = f", {points(score['gain'])}" if score.get("gain") else ""
+    gain = f", {points(score['gain'])}" if "gain" in score and encoder != BASELINE else ""
     return f"{percent(score['top1'])} ({interval(score['top1_low'], score['top1_high'])}){gain}"
 
 

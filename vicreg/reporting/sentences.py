@@ -34,8 +34,9 @@ def answer(accuracies: Accuracies) -> str:
 def _clause(encoder: str, score: dict[str, float], baseline: dict[str, float]) -> str:
     versus = f"{percent(score['top1'])} % against {percent(baseline['top1'])} %"
     difference = f"{points(score['gain'])} points of top-1"
-    if score["top1_low"] <= baseline["top1_high"] and baseline["top1_low"] <= score["top1_high"]:
-        doubt = "their 95 % intervals overlap, so this may be chance"
+    if score["gain_low"] <= 0 <= score["gain_high"]:
+        spread = f"{points(score['gain_low'])} to {points(score['gain_high'])}"
+        doubt = f"the difference's 95 % interval, {spread}, holds 0, so this may be chance"
         return f"{code(encoder)} is {difference} from {code(BASELINE)} ({versus}), but {doubt}"
     if score["gain"] < 0:
         return f"{code(encoder)} loses: {difference} from {code(BASELINE)} ({versus})"

@@ -62,7 +62,9 @@ def _rows(probe: str, accuracies: Accuracies, beside: dict[str, published.Figure
 def _gain(encoder: str, score: dict[str, float]) -> str:
     if encoder == BASELINE:
         return "baseline"
-    return points(score["gain"]) if "gain" in score else "no baseline"
+    if "gain" not in score:
+        return "no baseline"
+    return f"{points(score['gain'])} ({points(score['gain_low'])} to {points(score['gain_high'])})"
 
 
 def _printed(value: float | None) -> str:
