@@ -30,6 +30,10 @@ def test_a_number_in_the_table_is_the_rounded_one_of_the_metrics():
     assert second.split("|")[2].strip() == "not run"
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:vicreg|stages|tests|reports)/[\w./]*)`", README))))
+EXAMPLES = {"methods/simclr.py", "backbones/resnet34.py", "sources/stl10.py", "probes/svm.py"}
+PATHS = set(re.findall(r"`((?:vicreg|stages|tests|reports)/[\w./]*)`", README))
+
+
+@pytest.mark.parametrize("path", sorted(PATHS - {f"vicreg/{example}" for example in EXAMPLES}))
 def test_every_path_that_the_readme_names_exists(path):
     assert (ROOT / path).exists()
