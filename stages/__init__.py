@@ -71,7 +71,8 @@ def processor() -> str:
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name} ({os.environ.get('OMP_NUM_THREADS', cores)} threads)"
+    threads = os.environ.get("OMP_NUM_THREADS", str(cores))
+    return f"{name} ({threads} {'thread' if threads == '1' else 'threads'})"
 
 
 def show(record: dict, online: list[dict], epochs: int) -> None:

@@ -70,7 +70,8 @@ def settings(study: Study, dataset: Dataset) -> list[str]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for encoder, evaluation in study.evaluations.items():
         for probe, result in evaluation.get("datasets", {}).get(dataset.slot, {}).get("probes", {}).items():
-            for key, value in result.get("settings", {}).items():
+            plain = {key: value for key, value in result["settings"].items() if not isinstance(value, dict)}
+            for key, value in plain.items():
                 found.setdefault(probe, {}).setdefault(key, {})[encoder] = value
     return [f"{probe}: {', '.join(map(_setting, keys.items()))}" for probe, keys in found.items()]
 

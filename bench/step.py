@@ -1,0 +1,133 @@
+"""Image pairs per second of pretraining: our engine against the standard loop, on the same model, batch and data.
+
+The standard loop is what people write: torchvision's transforms on PIL images in a DataLoader's workers (their best
+number), normalised there, one forward pass per view, plain Adam, in float32 and under autocast.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from torch.utils.data import DataLoader, Dataset
+
+from bench import race, ratio, tell
+from bench.views import pipeline
+from vicreg import devices, params, recipe, training
+from vicreg.methods.vicreg import Objective
+from vicreg.policy import Policy
+from vicreg.views import two_views
+
+
+class Pairs(Dataset):
+    """Two views of each image (N, 32, 32, 3) uint8, drawn one image at a time."""
+
+    def __init__(self, pixels: np.ndarray, policy: Policy):
+        self.pixels = pixels
+        self.views = [pipeline(policy, view, "pil") for view in (0, 1)]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        from PIL import Image
+
+        image = Image.fromarray(self.pixels[index])
+        return self.views[0](image), self.views[1](image)
+
+
+def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
+    """Return a function that trains one epoch in the standard loop and returns how many pairs that was."""
+    method: Any = recipe.build(p, "cifar_aug", pixels).to(device)
+    objective = Objective()
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-4)
+    pairs = Pairs(pixels, Policy(**p.policies["aug"].model_dump()))
+    loader: DataLoader = DataLoader(
+        pairs,
+        p.sizes.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
+
+    def epoch() -> int:
+        for first, second in loader:
+            with training.autocast(device, dtype):
+                a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
+            loss = objective(a, b)["loss"]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        loss.item()  # waits for the device
+        return len(loader) * p.sizes.batch_size
+
+    return epoch
+
+
+def engine(p: params.Params, pixels: np.ndarray, device: torch.device) -> Callable:
+    """Return a function that trains one epoch in ours."""
+    method = recipe.build(p, "cifar_aug", pixels)
+    epochs = recipe.train(p, "cifar_aug", method, pixels, device)
+
+    def epoch() -> int:
+        next(epochs)
+        return len(pixels) // p.sizes.batch_size * p.sizes.batch_size
+
+    return epoch
+
+
+def views_only(p: params.Params, pixels: np.ndarray, device: torch.device) -> Callable:
+    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous()
+    generator = torch.Generator(device).manual_seed(0)
+    policy = Policy(**p.policies["aug"].model_dump())
+
+    def epoch() -> int:
+        for batch in images.split(p.sizes.batch_size):
+            views = two_views(batch, policy, generator)
+        views.sum().item()
+        return len(images)
+
+    return epoch
+
+
+def sized(p: params.Params, width: int, batch_size: int, epochs: int) -> params.Params:
+    changes = {"width": width, "projector_width": 512, "batch_size": batch_size, "epochs": epochs}
+    return p.model_copy(update={"studies": {p.study: p.sizes.model_copy(update=changes)}})
+
+
+def main(
+    json: Annotated[Path | None, typer.Option(help="Where to write the figures.")] = None,
+    rounds: int = 5,
+    widths: Annotated[str, typer.Option(help="Widths of ResNet-18, with commas between.")] = "8,16",
+    batch_size: int = 256,
+    batches: Annotated[int, typer.Option(help="Steps per round.")] = 8,
+    workers: Annotated[str, typer.Option(help="Numbers of workers to try for the standard loop.")] = "0,1,2",
+) -> None:
+    """Compare pairs per second, and tell which share of our time draws views."""
+    p = params.load()
+    device = devices.choose_device(p.device)
+    pixels = np.random.default_rng(0).integers(0, 256, (batches * batch_size, 32, 32, 3), dtype=np.uint8)
+    rows, ratios, shares, all_rounds = [], {}, {}, {}
+    for width in map(int, widths.split(",")):
+        q = sized(p, width, batch_size, rounds + 1)
+        candidates = {"ours": engine(q, pixels, device), "views alone": views_only(q, pixels, device)}
+        for dtype in (torch.float32, torch.bfloat16):
+            for count in map(int, workers.split(",")):
+                name = f"standard, {str(dtype).removeprefix('torch.')}, {count} workers"
+                candidates[name] = standard(q, pixels, device, count, dtype)
+        rates = race(candidates, rounds)
+        best = max((name for name in rates if name.startswith("standard")), key=lambda name: rates[name].median)
+        ratios[str(width)] = round(ratio(rates["ours"], rates[best]), 2)
+        shares[str(width)] = round(ratio(rates["ours"], rates["views alone"]), 3)
+        rows += [[str(width), name + (" (best)" if name == best else ""), str(rate)] for name, rate in rates.items()]
+        all_rounds[str(width)] = {name: [round(pairs) for pairs in rate.rounds] for name, rate in rates.items()}
+    figures = {"n": rounds, "ratio_standard_loop": ratios, "views_share": shares, "rounds": all_rounds}
+    tell(f"Pretraining, batch {batch_size}", ["width", "loop", "image pairs per second"], rows, figures, json)
+
+
+if __name__ == "__main__":
+    typer.run(main)
