@@ -24,7 +24,7 @@ def main(name: str) -> None:
                 nn.Sequential(frozen, head),
                 primary.take(split["primary/probe_test"]),
                 Objective(**p.vicreg.model_dump(exclude={"projector_depth"})),
-                Policy(**p.policies["aug"].model_dump()),
+                Policy(**p.policies[p.encoders[name].policy].model_dump()),
                 **p.representative_loss.model_dump(),
                 seed=p.seed,
                 device=device,

@@ -66,7 +66,7 @@ def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_
     mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
     mine.git("push", "--quiet", "origin", "main")
     ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "representative_loss.draws=3")
-    assert ran == {"check", "representative_loss", "report"}
+    assert {name.partition("@")[0] for name in ran} == {"check", "representative_loss", "report"}
     mine.dvc("exp", "push", "origin", "fewer")
 
     mine.git("clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague"))

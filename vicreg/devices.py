@@ -27,6 +27,14 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def choose_compile(setting: bool | str, device: torch.device, steps: int) -> bool:
+    """Whether to compile a training of this many steps; "auto" does where a minute of translation is little beside it.
+
+    On a CPU it is off: ResNet-18 of width 16 took as long compiled, on 2 cores.
+    """
+    return device.type == "cuda" and steps >= 20_000 if setting == "auto" else bool(setting)
+
+
 def accelerator(device: torch.device) -> str | None:
     """The name of the device as reports show it; None for a CPU."""
     if device.type == "cuda":

@@ -188,6 +188,8 @@ class Params(Section):
     protocol: Literal["report", "standard"]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
     precision: Literal["auto", "float32", "bfloat16"]
+    memory: Literal["auto", "device", "host"]
+    compile: bool | Literal["auto"]
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
     encoders: Annotated[dict[Name, Encoder], Field(min_length=1)]
     policies: dict[Name, Policy]
@@ -243,8 +245,6 @@ class Params(Section):
                 raise ValueError(
                     f"encoders.{name}.backbone = {encoder.backbone!r}: the published weights are resnet50's"
                 )
-        if "aug" not in self.policies:
-            raise ValueError("aug: missing; the representative loss draws its views by it")
         if not self.probes.names():
             raise ValueError("probes: there must be one at least")
         return self

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vicreg import devices, lookup, optimizers, training
+from vicreg import devices, feed, lookup, optimizers, training
 from vicreg.encoder import Encoder, channel_statistics
 from vicreg.params import Params
 from vicreg.policy import Policy
@@ -52,18 +52,20 @@ def train(
 ) -> Iterator[dict[str, float]]:
     """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch."""
     sizes, epochs = p.sizes, p.sizes.epochs
+    steps_per_epoch = len(pixels) // sizes.batch_size
     method.to(device).to(memory_format=torch.channels_last)
     settings = p.optimizer.model_dump(exclude={"base_lr", "scaling"})
     peak_lr = optimizers.peak_lr(p.optimizer.base_lr, p.optimizer.scaling, sizes.batch_size)
     return training.pretrain(
         method,
-        torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous(),
+        feed.place(torch.from_numpy(pixels).permute(0, 3, 1, 2), device, p.memory),
         Policy(**p.policies[p.encoders[name].policy].model_dump()),
         optimizers.build(method, lr=peak_lr, **settings),
-        optimizers.schedule(steps_per_epoch=len(pixels) // sizes.batch_size, epochs=epochs, **p.schedule.model_dump()),
+        optimizers.schedule(steps_per_epoch=steps_per_epoch, epochs=epochs, **p.schedule.model_dump()),
         epochs=epochs,
         batch_size=sizes.batch_size,
         generator=torch.Generator(device).manual_seed(p.seed),
         dtype=devices.choose_dtype(p.precision, device),
+        compiled=devices.choose_compile(p.compile, device, steps_per_epoch * epochs),
         progress=True,
     )

@@ -19,7 +19,7 @@ COMPUTED = (
     "the two views are the batches of two (a, b) and (b, a). The invariance is the mean squared difference of a and b, "
     "zero for an image and itself. On a batch of two the variance and covariance terms say little: they see the "
     "distance of a and b once more, the variance term with the opposite sign, so read the invariance. Views are drawn "
-    "by the policy aug for every encoder; each number is a mean over pairs of images from the probes' test part."
+    "by each encoder's own policy; each number is a mean over pairs of images from the test part."
 )
 
 Terms = dict[str, float]

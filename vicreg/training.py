@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vicreg import feed
 from vicreg.views import Policy, two_views
 
 COLLAPSED = 0.01  # mean standard deviation of the embedding's dimensions; VICReg asks for 1
@@ -28,17 +29,19 @@ def pretrain(
     batch_size: int,
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
+    compiled: bool = False,
     progress: bool = False,
 ) -> Iterator[dict[str, float]]:
     """Train `method` in place and yield, after each epoch, the means of its terms, the rate and the speed.
 
     Args:
         method: called with views (2N, 3, H, W), returns scalar terms, of which `loss` is minimised.
-        images: (N, 3, H, W) uint8, on the device of `method` and `generator`.
+        images: (N, 3, H, W) uint8, on the device of `method` and `generator`, or in host memory (see `vicreg.feed`).
         schedule: factor of the optimizer's rate at each step, counted from 0.
         batch_size: images per step; what remains of an epoch after whole batches is left out of that epoch.
         generator: the only source of the order of images and of their views.
         dtype: bfloat16 for autocast, or float32.
+        compiled: whether `torch.compile` translates the method first, which takes a minute or more.
         progress: whether to show a bar with the rate and the time left.
 
     Raises:
@@ -47,18 +50,19 @@ def pretrain(
     """
     if len(images) < batch_size:
         raise ValueError(f"batch_size is {batch_size}, but there are only {len(images)} images: lower the batch size")
-    steps = len(images) // batch_size
+    steps, device = len(images) // batch_size, generator.device
+    forward = torch.compile(method) if compiled else method
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
     bar = tqdm(total=epochs * steps * batch_size, unit="img", unit_scale=True, disable=None if progress else True)
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
-        order = torch.randperm(len(images), generator=generator, device=images.device)
+        order = torch.randperm(len(images), generator=generator, device=device)[: steps * batch_size]
         recorded: list[Tensor] = []  # stays on the device: fetching it at each step would make the device wait
         method.train()
-        for batch in order[: steps * batch_size].split(batch_size):
-            views = two_views(images[batch], policy, generator)
-            with autocast(images.device, dtype):
-                terms = method(views)
+        for batch in feed.batches(images, order, batch_size, device):
+            views = two_views(batch, policy, generator, compiled=compiled and device.type != "cpu")
+            with autocast(device, dtype):
+                terms = forward(views)
             terms["loss"].backward()
             optimizer.step()
             lr = float(rate.get_last_lr()[0])

@@ -7,7 +7,7 @@ because the host would have to wait to learn how many they are. The results are 
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -26,20 +26,27 @@ JITTER = {
 }
 
 
-def two_views(images: Tensor, policy: Policy, generator: torch.Generator) -> Tensor:
+def two_views(images: Tensor, policy: Policy, generator: torch.Generator, *, compiled: bool = False) -> Tensor:
     """Draw two views of each image.
 
     Args:
         images: (N, 3, H, W) uint8.
         policy: the numbers to draw with.
         generator: the only source of randomness, on the device of the images.
+        compiled: whether `torch.compile` translates the operators; the drawing stays as it is.
 
     Returns:
         (2N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each.
     """
     n, _, height, width = images.shape
     first, second = (draw(n, (height, width), policy, view, generator) for view in (0, 1))
-    return apply(images.repeat(2, 1, 1, 1), first.then(second), policy)
+    make = _compiled_apply() if compiled else apply
+    return make(images.repeat(2, 1, 1, 1), first.then(second), policy)
+
+
+@cache
+def _compiled_apply() -> Callable[..., Tensor]:
+    return torch.compile(apply)
 
 
 def apply(images: Tensor, drawn: Drawn, policy: Policy) -> Tensor:
