@@ -19,6 +19,7 @@ SHAPELESS = {
     "vicreg/__init__.py",
     "vicreg/lookup.py",
     "vicreg/params.py",
+    "vicreg/sections.py",
     "vicreg/tracking.py",
 } | {f"vicreg/{family}/__init__.py" for family in FAMILIES | {"reporting"}}
 

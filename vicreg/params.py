@@ -4,180 +4,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from vicreg import lookup
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+from vicreg.sections import (
+    Encoder,
+    Name,
+    Optimizer,
+    Policy,
+    Probes,
+    Published,
+    RepresentativeLoss,
+    ResNet18,
+    ResNet50,
+    Schedule,
+    Section,
+    Study,
+    Untrained,
+    VICReg,
+)
 
 
 class ParamsError(ValueError):
     """params.yaml holds what no study can run with; the message names each key, its value and what is allowed."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def pair(value: Any) -> Any:
-    """YAML has lists where Python has pairs."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-class Fractions(Section):
-    pretrain: Share
-    probe: Share
-
-
-class Study(Section):
-    source: Name
-    folder: str | None
-    subset: bool
-    primary: Name
-    transfer: Name
-    fractions: Fractions
-    width: Count
-    projector_width: Annotated[int, Field(ge=2)]
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    online_every: Annotated[int, Field(ge=0)]
-
-
-class Encoder(Section):
-    method: Name
-    backbone: Name
-    policy: Name
-
-
-class Policy(Section):
-    """The numbers of `vicreg.views.Policy`; what is left out is off."""
-
-    scale_min: Share = 1.0
-    scale_max: Share = 1.0
-    ratio_min: Positive = 3 / 4
-    ratio_max: Positive = 4 / 3
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    flip: Probability = 0.0
-    jitter: Probability = 0.0
-    brightness: Probability = 0.0
-    contrast: Probability = 0.0
-    saturation: Probability = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    grayscale: Probability = 0.0
-    blur: tuple[Probability, Probability] = (0.0, 0.0)
-    blur_kernel: Annotated[int, Field(ge=1, le=31)] = 3
-    blur_sigma: tuple[Positive, Positive] = (0.1, 2.0)
-    solarize: tuple[Probability, Probability] = (0.0, 0.0)
-    solarize_threshold: Probability = 0.5
-
-    @model_validator(mode="before")
-    @classmethod
-    def lists_are_pairs(cls, values: Any) -> Any:
-        return {key: pair(value) for key, value in values.items()} if isinstance(values, dict) else values
-
-    @model_validator(mode="after")
-    def ranges_are_ordered(self) -> Self:
-        for low, high in (("scale_min", "scale_max"), ("ratio_min", "ratio_max")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} = {getattr(self, low)} must not exceed {high} = {getattr(self, high)}")
-        if self.blur_sigma[0] > self.blur_sigma[1]:
-            raise ValueError(f"blur_sigma = {list(self.blur_sigma)} must be [least, most]")
-        if self.blur_kernel % 2 == 0:
-            raise ValueError(f"blur_kernel = {self.blur_kernel} must be odd")
-        return self
-
-
-class VICReg(Section):
-    invariance: NotNegative
-    variance: NotNegative
-    covariance: NotNegative
-    gamma: Positive
-    epsilon: Positive
-    variance_over_views: Literal["mean", "sum"]
-    invariance_over_dimensions: Literal["mean", "sum"]
-    projector_depth: Count
-
-
-class Untrained(Section):
-    pass
-
-
-class Published(Section):
-    weights: str | None
-
-
-class ResNet18(Section):
-    stem: Literal["cifar", "imagenet"]
-
-
-class ResNet50(Section):
-    image_size: Annotated[int, Field(ge=32, le=1024)]
-
-
-class Optimizer(Section):
-    name: Literal["adam", "adamw", "sgd", "lars"]
-    base_lr: Positive
-    scaling: Literal["linear", "sqrt", "none"]
-    weight_decay: NotNegative
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    trust_coefficient: Positive
-
-
-class Schedule(Section):
-    name: Literal["cosine", "two_phase"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    final: Probability
-    switch_epoch: Annotated[int, Field(ge=0)]
-    switch_factor: Positive
-
-
-class Linear(Section):
-    epochs: Count
-    lr: Positive
-    schedule: Literal["cosine", "constant"]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NotNegative
-    batch_size: Count
-    standardise: bool
-
-
-class Logistic(Section):
-    C: Annotated[list[Positive], Field(min_length=1)]
-    holdout: Annotated[float, Field(gt=0, lt=1)]
-    max_iter: Count
-    standardise: bool
-
-
-class KNN(Section):
-    k: Count
-    temperature: Positive
-
-
-class Probes(Section):
-    """The probes that run, in this order; one that is left out does not."""
-
-    linear: Linear | None = None
-    logistic: Logistic | None = None
-    knn: KNN | None = None
-
-    def names(self) -> list[str]:
-        return [name for name in type(self).model_fields if getattr(self, name) is not None]
-
-    def section(self, name: str) -> dict[str, Any]:
-        """The numbers of this probe, as keyword arguments."""
-        return getattr(self, name).model_dump()
-
-
-class RepresentativeLoss(Section):
-    others: Annotated[int, Field(ge=1, le=12)]
-    draws: Annotated[int, Field(ge=2)]
 
 
 class Params(Section):
@@ -239,7 +90,7 @@ class Params(Section):
             for member in (encoder.method, encoder.backbone):
                 if member not in type(self).model_fields:
                     raise ValueError(
-                        f"encoders.{name}: {member!r} has no section here and no class in vicreg/params.py"
+                        f"encoders.{name}: {member!r} has no section here, or no class in vicreg/sections.py"
                     )
             if encoder.method == "published" and encoder.backbone != "resnet50":
                 raise ValueError(
