@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages import Paths, run, scratch, timed
+from stages import SLOTS, Paths, run, scratch, timed
 from vicreg import genuine, images, lookup, params
 
 
@@ -13,6 +13,8 @@ def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which da
     """Fetch, read or draw a dataset of the study, and recognise genuine CIFAR by its content."""
     p = params.load()
     sizes = p.sizes
+    if slot not in SLOTS:
+        raise ValueError(f"there is no dataset {slot!r} in a study; choose from {', '.join(SLOTS)}")
     dataset = {"primary": sizes.primary, "transfer": sizes.transfer}[slot]
     with timed(p.study, f"download-{slot}"):
         found = lookup.member("sources", sizes.source).load(

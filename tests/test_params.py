@@ -46,6 +46,7 @@ def test_the_projects_own_parameters_are_valid_for_every_study(values):
         ("studies.cifar.source", "torrent", "allowed are embedded, local, official"),
         ("studies.cifar.transfer", "cifar10", "must differ"),
         ("studies.cifar.source", "local", "studies.cifar.folder = None: the source `local` needs a folder"),
+        ("studies.embedded.source", "official", "studies.embedded.primary = 'shapes10': allowed are cifar10, cifar100"),
         ("encoders.resnet50_paper.backbone", "resnet18", "the published weights are resnet50's"),
         ("probes", {}, "probes: there must be one at least"),
         ("encoders.cifar_aug.method", "simclr", "encoders.cifar_aug.method = 'simclr': allowed are"),

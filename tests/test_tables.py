@@ -8,7 +8,7 @@ import pytest
 
 from vicreg.intervals import packed
 from vicreg.reporting import comparison, markdown, published, sentences, tables
-from vicreg.reporting.metrics import accuracies, metrics
+from vicreg.reporting.metrics import accuracies, best_two, metrics
 from vicreg.reporting.study import Dataset, Study, versions
 
 Evaluations = dict[str, dict[str, Any]]
@@ -39,7 +39,7 @@ def dataset(key: str = "shapes10", *, genuine: bool = False, drawn: bool = True,
 def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study:
     values: dict[str, Any] = {
         "name": "embedded",
-        "sizes": {"source": "embedded", "width": 8, "subset": False, "fractions": {"pretrain": 0.1}},
+        "sizes": {"source": "embedded", "width": 8, "epochs": 10, "subset": False, "fractions": {"pretrain": 0.1}},
         "protocol": "report",
         "seed": 7,
         "datasets": datasets or (dataset(),),
@@ -234,13 +234,13 @@ def test_the_document_says_how_its_numbers_came_about():
 def test_hardware_is_a_column_only_where_stages_ran_on_several():
     one = {"stage": "split", "seconds": 1.0, "device": "cpu: X"}
     other = {"stage": "pretrain-x", "seconds": 1001.5, "device": "cuda: Y"}
-    assert rows(tables.seconds(study(BOTH, seconds=[one])))[-1] == ["total", "1.0"]
+    assert rows(tables.seconds(study(BOTH, seconds=[one])))[-1] == ["sum of stages", "1.0"]
     assert rows(tables.seconds(study(BOTH, seconds=[one, other])))[2] == [
         "`pretrain-x`",
         "1,001.5",
         "cuda: Y",
     ]
-    assert rows(tables.seconds(study(BOTH, seconds=[one, other])))[-1] == ["total", "1,002.5", ""]
+    assert rows(tables.seconds(study(BOTH, seconds=[one, other])))[-1] == ["sum of stages", "1,002.5", ""]
 
 
 def test_metrics_hold_numbers_by_dataset_encoder_and_probe_and_the_study():
@@ -266,3 +266,16 @@ def test_two_datasets_of_one_key_are_an_error():
 
 def test_versions_leave_out_what_is_not_installed():
     assert versions(["numpy", "no-such-package-here"]).keys() == {"python", "numpy"}
+
+
+def test_the_two_best_are_compared_image_by_image():
+    weak, strong = score(0.30, 0, 0.5), score(0.31, 0, 1)
+    strong["hits"] = packed(np.arange(1000) < 310)
+    weak["hits"] = packed(np.arange(1000) < 300)  # a subset of the stronger one's: 10 images gained, none lost
+    evaluations = {"random": evaluation(linear=RANDOM), "a": evaluation(linear=weak), "b": evaluation(linear=strong)}
+    pair = best_two(evaluations, "primary", "linear")
+    assert pair is not None and (pair["best"], pair["second"]) == ("b", "a")
+    assert 0 < pair["low"] < 0.01 < pair["high"]
+    assert "`b` is +1.0 points ahead of `a`" in sentences.versus(pair) and "chance" not in sentences.versus(pair)
+    assert "may be chance" in sentences.versus(pair | {"low": -0.01})
+    assert best_two(BOTH, "primary", "linear") is None

@@ -74,6 +74,12 @@ class Params(Section):
         yield "study", self.study, set(self.studies)
         for name, study in self.studies.items():
             yield f"studies.{name}.source", study.source, lookup.names("sources")
+            for slot in ("primary", "transfer"):
+                yield (
+                    f"studies.{name}.{slot}",
+                    getattr(study, slot),
+                    set(lookup.member("sources", study.source).DATASETS),
+                )
         for name, encoder in self.encoders.items():
             yield f"encoders.{name}.method", encoder.method, lookup.names("methods")
             yield f"encoders.{name}.backbone", encoder.backbone, lookup.names("backbones")

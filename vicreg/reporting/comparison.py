@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from vicreg.reporting import published, sentences, tables
+from vicreg.reporting.curves import PROBE
 from vicreg.reporting.markdown import code, escape
-from vicreg.reporting.metrics import accuracies
+from vicreg.reporting.metrics import accuracies, best_two
 from vicreg.reporting.study import Dataset, Study
 
 ROLES = {
@@ -28,6 +29,8 @@ def of_dataset(study: Study, dataset: Dataset) -> Iterator[str]:
     if warning := sentences.warning(dataset):
         yield f"> {warning}"
     yield sentences.answer(found)
+    if pair := best_two(study.evaluations, dataset.slot, PROBE):
+        yield sentences.versus(pair)
     yield tables.comparison(dataset, found)
     yield from sentences.not_run(found)
     yield f"{ROLES[dataset.slot] if study.learned else ''} {sentences.sizes(dataset)}".strip()
@@ -66,7 +69,7 @@ def of_publications(study: Study) -> Iterator[str]:
         return
     yield "## Published results, and how they were measured"
     for dataset in genuine:
-        yield f"{escape(dataset.name)}; here: {sentences.sizes(dataset)}"
+        yield f"{escape(dataset.name)}; here: {sentences.sizes(dataset)} {sentences.training(study)}"
         yield tables.publications(dataset)
     used = {figure.source for dataset in genuine for figure in published.figures(dataset.key)}
     sources = [source for key, source in published.SOURCES.items() if key in used]

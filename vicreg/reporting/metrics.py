@@ -35,6 +35,23 @@ def _hits(evaluation: dict[str, Any], slot: str, probe: str) -> np.ndarray:
     return unpacked(dataset["probes"][probe]["hits"], dataset["test"])
 
 
+def best_two(evaluations: dict[str, dict[str, Any]], slot: str, probe: str) -> dict[str, Any] | None:
+    """Return the encoders with the highest top-1, their difference and its 95 % interval on the same test images.
+
+    None where fewer than two encoders other than the baseline ran.
+    """
+    ran = {name: entry["datasets"][slot]["probes"] for name, entry in evaluations.items() if "datasets" in entry}
+    ranked = sorted(
+        (name for name in ran if name != BASELINE and probe in ran[name]), key=lambda n: -ran[n][probe]["top1"]
+    )
+    if len(ranked) < 2:
+        return None
+    best, second = ranked[:2]
+    low, high = paired_interval(_hits(evaluations[best], slot, probe), _hits(evaluations[second], slot, probe), seed=0)
+    difference = ran[best][probe]["top1"] - ran[second][probe]["top1"]
+    return {"best": best, "second": second, "difference": difference, "low": low, "high": high}
+
+
 def _scores(evaluation: dict[str, Any], slot: str) -> dict[str, Any]:
     if "not_run" in evaluation:
         return {"not_run": evaluation["not_run"]}

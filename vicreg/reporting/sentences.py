@@ -31,6 +31,14 @@ def answer(accuracies: Accuracies) -> str:
     return f"With the {probe} probe, {'; '.join(others)}."
 
 
+def versus(pair: dict[str, Any]) -> str:
+    """Return one sentence on the two best encoders: which is ahead, and whether the test images can tell."""
+    spread = f"95 % interval over test images, not over seeds: {points(pair['low'])} to {points(pair['high'])}"
+    verdict = "" if pair["low"] > 0 else "; it holds 0, so this may be chance"
+    ahead = f"{code(pair['best'])} is {points(pair['difference'])} points ahead of {code(pair['second'])}"
+    return f"{ahead} with the {PROBE} probe ({spread}{verdict})."
+
+
 def _clause(encoder: str, score: dict[str, float], baseline: dict[str, float]) -> str:
     versus = f"{percent(score['top1'])} % against {percent(baseline['top1'])} %"
     difference = f"{points(score['gain'])} points of top-1"
@@ -63,6 +71,12 @@ def sizes(dataset: Dataset) -> str:
     known = [(words, dataset.purposes[name]) for name, words in PURPOSES.items() if name in dataset.purposes]
     purposes = [f"{count(number, 'image')} for {words}" for words, number in known]
     return f"{count(dataset.classes)} classes; {', '.join(purposes)}."
+
+
+def training(study: Study) -> str:
+    """Return what else a published figure should be compared by: the width and the length of the training."""
+    width, epochs = study.sizes["width"], study.sizes["epochs"]
+    return f"ResNet-18 of width {width} ({8 * width} dimensions), {epochs} epochs of pretraining."
 
 
 def settings(study: Study, dataset: Dataset) -> list[str]:

@@ -64,7 +64,7 @@ def styles(encoders: Iterable[str], baseline: str = "random") -> dict[str, Style
 
 def epochs(axes: Axes, label: str) -> None:
     """Make the x axis one of whole epochs."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, min_n_ticks=1, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel(label)
 
 

@@ -131,7 +131,7 @@ def _computed(result: dict[str, Any], encoders: list[str]) -> list[tuple[str, di
 def seconds(study: Study) -> str:
     """Return how long each stage took, and on which hardware."""
     rows = [[code(e["stage"]), f"{e['seconds']:,.1f}", escape(e["device"])] for e in study.seconds]
-    rows.append(["total", f"{sum(entry['seconds'] for entry in study.seconds):,.1f}", ""])
+    rows.append(["sum of stages", f"{sum(entry['seconds'] for entry in study.seconds):,.1f}", ""])
     columns = 3 if len(study.devices) > 1 else 2  # one device for all is named once, elsewhere
     headers = ["stage", "seconds", "hardware"][:columns]
     return table(headers, [row[:columns] for row in rows], "lrl"[:columns])

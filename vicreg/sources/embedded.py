@@ -10,6 +10,7 @@ from vicreg.scenes import draw
 
 SIZES = {"train": 50_000, "test": 10_000}
 NAMES = {"shapes10": "Shapes-10 (drawn)", "shapes100": "Shapes-100 (drawn)"}
+DATASETS = tuple(NAMES)
 PAIRS = {
     "shapes10": list(zip(SHAPES, TEXTURES, strict=True)),
     "shapes100": [(shape, texture) for shape in SHAPES for texture in TEXTURES],

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from vicreg.cifar_files import layout_of, read_archive, read_folder
+from vicreg.cifar_files import LAYOUTS, layout_of, read_archive, read_folder
 from vicreg.images import OFFICIAL_SPLITS, Images
 from vicreg.png_files import read_png_folder
+
+DATASETS = tuple(LAYOUTS)
 
 
 def load(dataset: str, *, folder: Path | None, scratch: Path, fraction: float, seed: int) -> Images:

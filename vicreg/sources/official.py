@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from vicreg.cifar_files import layout_of, read_archive
+from vicreg.cifar_files import LAYOUTS, layout_of, read_archive
 from vicreg.fetching import fetch
 from vicreg.images import Images
+
+DATASETS = tuple(LAYOUTS)
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 ALTERNATIVE = "Without a network, fetch {url} elsewhere, put it in a folder and set `source: local` with that `folder`."
