@@ -1,5 +1,6 @@
 """Seconds per stage of `dvc repro` on the embedded study: the work, and what starting the stage costs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,10 @@ def stage_seconds(folder: Path) -> dict[str, float]:
     """Run the study in `folder` and return the seconds from the start of each stage to that of the next."""
     command = [sys.executable, "-m", "dvc", "repro", "--force"]
     started: dict[str, float] = {}
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # stages run this very Python
+    environment = {**os.environ, "PATH": path}
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=both, text=True) as process:
         assert process.stdout
         for line in process.stdout:
             if found := re.match(r"Running stage '(.+)':", line):
