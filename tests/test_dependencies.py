@@ -74,7 +74,7 @@ def test_a_stage_depends_on_no_module_that_it_does_not_reach(stage):
     assert not extra, f"dvc.yaml: stages.{stage}.deps names {', '.join(sorted(extra))}, which it does not import"
 
 
-def test_stages_hold_no_logic_that_the_core_could_not_use():
+def test_the_core_imports_nothing_from_the_stages():
     for file in (ROOT / "vicreg").rglob("*.py"):
         assert not any(path.parent.name == "stages" for path in imported(file)), f"{file} imports from stages/"
 
