@@ -13,6 +13,8 @@ from typing import Any
 
 import typer
 
+from vicreg import atomic
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -45,8 +47,8 @@ def scratch() -> Path:
 
 
 def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic.writing(path) as stream:
+        stream.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from vicreg import lookup
+from vicreg import atomic, lookup
 from vicreg.projectors import mlp
 
 
@@ -73,14 +74,14 @@ def save(path: Path, method: Any, description: dict[str, Any]) -> None:
     if head is not None:
         tensors |= {f"projector.{key}": value for key, value in head.state_dict().items()}
     content = {"description": json.dumps({**description, "projector": widths}, sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path, content)
+    with atomic.writing(path) as stream:
+        stream.write(to_bytes({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, content))
 
 
 def save_not_run(path: Path, reason: str) -> None:
     """Write a file without weights that says why this encoder does not take part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({}, path, {"description": json.dumps({"not_run": reason})})
+    with atomic.writing(path) as stream:
+        stream.write(to_bytes({}, {"description": json.dumps({"not_run": reason})}))
 
 
 def describe(path: Path) -> dict[str, Any]:

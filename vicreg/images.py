@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+
+from vicreg import atomic
 
 SIDE = 32  # pixels
 OFFICIAL_SPLITS = ("train", "test")
@@ -138,18 +138,11 @@ def load(path: Path) -> Images:
 
 def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Write named arrays as an uncompressed .npz whose bytes depend on nothing but the arrays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            for name, array in arrays.items():
-                body = io.BytesIO()
-                np.lib.format.write_array(body, np.asarray(array, order="C"), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), body.getbuffer())  # dated 1980, always
-        Path(part).chmod(0o644)
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    with atomic.writing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            body = io.BytesIO()
+            np.lib.format.write_array(body, np.asarray(array, order="C"), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), body.getbuffer())  # dated 1980, always
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,34 @@
+"""Atomic writes: a file has all of its new content or all of its old one, whatever happens on the way."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream whose content becomes the file at `path` when the block ends well, and is dropped when not.
+
+    The content is on the disk before the name is, so that a power cut leaves the old file or the new one.
+    Raises OSError that says what to do where the disk is full or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(part).chmod(0o644)
+            Path(part).replace(path)
+        finally:
+            Path(part).unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written: {error.strerror or error}. What was there before is as it was. Free some "
+            "space, or make the folder writable, and run again."
+        ) from error
