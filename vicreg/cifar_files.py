@@ -1,15 +1,19 @@
 """The authors' files: an archive of pickles, read without trusting them.
 
-A pickle can run any code when it is opened. The unpickler here admits what rebuilds a numpy array and nothing
-else, and archives are read member by member in memory: nothing is ever extracted.
+A pickle can run any code when it is opened, and a few bytes of one can take all memory or run for ever. The unpickler
+here admits what rebuilds a numpy array and nothing else, in a bounded number of steps. Archives are read member by
+member in memory: nothing is ever extracted.
 Layout of the files: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 import gzip
 import io
 import pickle
+import pickletools
+import reprlib
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,10 +23,13 @@ import numpy as np
 
 from vicreg.cifar_classes import CLASSES
 from vicreg.genuine import NAMES
-from vicreg.images import Images
+from vicreg.images import Images, reason
 
 LARGEST_FILE = 200_000_000  # bytes; CIFAR-100's train pickle, the largest, has 155 million
 LARGEST_ARCHIVE = 400_000_000  # bytes unpacked; both have less than 190 million
+BLOCK = 512  # bytes of a header in a tar archive, whose members fill up whole blocks
+REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)  # not a sparse file, which is many bytes made of few
+EXTENDED = (b"x", b"g", b"X", b"L", b"K")  # members of tar archives with more about others: long names, exact times
 Reader = Callable[[str], bytes]  # a file's name within the dataset's folder -> its bytes
 
 
@@ -75,10 +82,12 @@ def read_archive(path: Path, dataset: str) -> Images:
     """Read the authors' .tar.gz. Raises ValueError, naming `path`, when it is not what it should be."""
     layout = layout_of(dataset)
     wanted = {*layout.train, *layout.test, layout.meta}
+    if not path.is_file():  # to open a named pipe would wait for ever
+        raise ValueError(f"{path} is not a file; fetch it again")
     try:
         found = _members(path, layout.folder, wanted)
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a whole .tar.gz archive ({error}); fetch it again") from None
+        raise ValueError(f"{path} is not a whole .tar.gz archive ({reason(error)}); fetch it again") from None
 
     def read(name: str) -> bytes:
         if name not in found:
@@ -96,7 +105,9 @@ def read_folder(path: Path, dataset: str) -> Images:
         if not file.is_file():
             raise ValueError(f"{file} is missing; unpack the archive again")
         if file.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"{file} has {file.stat().st_size:,} bytes, more than any CIFAR file")
+            raise ValueError(
+                f"{file} has {file.stat().st_size:,} bytes, more than any CIFAR file; unpack the archive again"
+            )
         return file.read_bytes()
 
     return _assemble(read, layout_of(dataset), dataset, str(path))
@@ -105,12 +116,48 @@ def read_folder(path: Path, dataset: str) -> Images:
 def read_pickle(data: bytes, where: str) -> dict[str, Any]:
     """Return the dictionary in a CIFAR pickle, its keys as text; `where` names the file in errors."""
     try:
+        _check_steps(data)
         record = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a hostile pickle can raise anything
-        raise ValueError(f"{where} is not a CIFAR pickle ({error})") from None
+        raise ValueError(f"{where} is not a CIFAR pickle ({reason(error)}); unpack or fetch it again") from None
     if not isinstance(record, dict):
         raise ValueError(f"{where} holds a {type(record).__name__}, not the dictionary of a CIFAR file")
     return {_text(key): getattr(value, "array", value) for key, value in record.items()}
+
+
+# The steps by which pickles make dictionaries, lists, text, small numbers and an array, in all ways that Python had.
+_STEPS = """
+PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG1 STRING BINSTRING SHORT_BINSTRING UNICODE
+BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS
+EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL
+REDUCE BUILD
+"""
+STEPS = frozenset(_STEPS.split())
+TUPLES = ("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+RECALLS = ("GET", "BINGET", "LONG_BINGET")
+PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG1")
+# CIFAR-100's largest pickle has 260,000 steps, 6 tuples and no recalls. With more of both, a tuple of tuples of tuples
+# could hold itself so often that its hash is never done.
+MOST_STEPS, MOST_TUPLES, MOST_RECALLS = 1_000_000, 10, 30
+
+
+def _check_steps(data: bytes) -> None:
+    """Refuse, before a step is done, a pickle whose steps no CIFAR file needs, or so many of them."""
+    counts: Counter[str] = Counter()
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        counts[opcode.name] += 1
+        number = argument if isinstance(argument, int) else 0
+        if opcode.name not in STEPS:
+            raise pickle.UnpicklingError(f"its step {opcode.name} is none that a CIFAR file needs")
+        if opcode.name in NUMBERS and not -(2**31) <= number < 2**31:
+            raise pickle.UnpicklingError("it holds a number that no CIFAR file needs")
+        # Memory is taken for all places up to the one that is named.
+        if step > MOST_STEPS or (opcode.name in PUTS and not 0 <= number <= MOST_STEPS):
+            raise pickle.UnpicklingError(f"it has more than {MOST_STEPS:,} steps or places")
+    for names, most in ((TUPLES, MOST_TUPLES), (RECALLS, MOST_RECALLS)):
+        if sum(counts[name] for name in names) > most:
+            raise pickle.UnpicklingError(f"it has more than {most} steps of the kind {names[-1]}")
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -123,7 +170,7 @@ class _ArraysOnly(pickle.Unpickler):
             return _ByteType
         if (module, name) == ("numpy", "ndarray"):
             return "ndarray"  # only ever an argument, so a word will do
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs")
+        raise pickle.UnpicklingError(f"it asks for {reprlib.repr(f'{module}.{name}')}, which no CIFAR file needs")
 
 
 class _ByteType:
@@ -131,7 +178,7 @@ class _ByteType:
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code not in (b"u1", "u1"):
-            raise pickle.UnpicklingError(f"its array is of type {code!r}, not of bytes")
+            raise pickle.UnpicklingError(f"its array is of type {reprlib.repr(code)}, not of bytes")
 
     def __setstate__(self, _: Any) -> None:
         """Ignore byte order and the like: a byte has none."""
@@ -159,40 +206,68 @@ class _Bounded:
         self.stream, self.path, self.left = stream, path, LARGEST_ARCHIVE
 
     def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, all of them."""
+        self._spend(size)
         data = self.stream.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise ValueError(f"{self.path} unpacks to more than any CIFAR archive")
+        if len(data) < size:
+            raise EOFError("it ends too early")
         return data
+
+    def skip(self, size: int) -> None:
+        for start in range(0, size, 1 << 16):
+            self.read(min(1 << 16, size - start))
+
+    def finish(self) -> None:
+        """Read to the end, where gzip keeps the checksum."""
+        while data := self.stream.read(1 << 16):
+            self._spend(len(data))
+
+    def _spend(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise ValueError(f"{self.path} unpacks to more than any CIFAR archive; fetch it again")
 
 
 def _members(path: Path, folder: str, wanted: set[str]) -> dict[str, bytes]:
-    """Return the bytes of the wanted files in the archive's folder; everything else is left unread."""
+    """Return the bytes of the wanted files in the archive's folder; everything else is read past.
+
+    Only plain headers count. Extended ones are what parsers of archives stumble over, and say nothing that is needed.
+    """
     found: dict[str, bytes] = {}
     with gzip.open(path) as unpacked:
         stream = _Bounded(unpacked, path)
-        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
-            for member in archive:
-                _check(member, path)
-                place = PurePosixPath(member.name)
-                if member.isfile() and place.parent == PurePosixPath(folder) and place.name in wanted:
-                    content = archive.extractfile(member)
-                    assert content is not None  # regular files have one
-                    found[place.name] = content.read()
-        while stream.read(1 << 16):  # to the end, where gzip keeps the checksum
-            pass
+        while member := _next_header(stream):
+            _check(member, path)
+            place = PurePosixPath(member.name)
+            size = 0 if member.isdir() else member.size
+            if member.type in REGULAR and place.parent == PurePosixPath(folder) and place.name in wanted:
+                if place.name in found:
+                    raise ValueError(f"{path} has two members {member.name!r}; fetch it again")
+                found[place.name] = stream.read(size)
+            else:
+                stream.skip(size)
+            stream.skip(-size % BLOCK)
+        stream.finish()
     return found
+
+
+def _next_header(stream: _Bounded) -> tarfile.TarInfo | None:
+    """Return the next member's description; None at the block of zeros that ends an archive."""
+    try:
+        return tarfile.TarInfo.frombuf(stream.read(BLOCK), "utf-8", "surrogateescape")
+    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        return None
 
 
 def _check(member: tarfile.TarInfo, path: Path) -> None:
     """Refuse what the authors' archives do not hold: paths that lead out, links, devices, absurd sizes."""
     place = PurePosixPath(member.name)
     if place.is_absolute() or ".." in place.parts:
-        raise ValueError(f"{path} has a member that leaves its folder: {member.name!r}")
-    if not (member.isfile() or member.isdir()):
-        raise ValueError(f"{path} has a link or device as a member: {member.name!r}")
-    if member.size > LARGEST_FILE:
-        raise ValueError(f"{path} has a member larger than any CIFAR file: {member.name!r}")
+        raise ValueError(f"{path} has a member that leaves its folder: {member.name!r}; fetch it again")
+    if not (member.isdir() or member.type in REGULAR + EXTENDED):
+        raise ValueError(f"{path} has a link or device as a member: {member.name!r}; fetch it again")
+    if not 0 <= member.size <= LARGEST_FILE:
+        raise ValueError(f"{path} has a member larger than any CIFAR file: {member.name!r}; fetch it again")
 
 
 def _assemble(read: Reader, layout: Layout, dataset: str, where: str) -> Images:
@@ -233,4 +308,7 @@ def _batch(record: dict[str, Any], layout: Layout, dataset: str, where: str) -> 
 
 
 def _text(value: Any) -> str:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    """Return text as it is, and of all else its type: to write out lists of lists of lists could take for ever."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace")
+    return value if isinstance(value, str) else f"<{type(value).__name__}>"

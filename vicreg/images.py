@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+import math
+import re
+import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -12,6 +16,9 @@ from vicreg import atomic
 
 SIDE = 32  # pixels
 OFFICIAL_SPLITS = ("train", "test")
+MEMBER = re.compile(r"\w[\w/-]*\.npy", re.ASCII)  # an array's name, as `save_arrays` writes it
+ZIP_HEADER = 30  # bytes before a member's name ...
+ZIP_EXTRA = 20  # ... and at most these between it and the array, for one of more than 2 GB
 
 
 @dataclass(frozen=True)
@@ -21,8 +28,8 @@ class Images:
     pixels: (N, 32, 32, 3) uint8, in height, width, channel order.
     labels: (N,) int64, positions in `classes`; at most 256 classes.
     official: (N,) `<U5`, the official split each image came from: "train" or "test".
-    classes: class names, in label order.
-    name: what every table and figure calls the data, for example "CIFAR-10 (subset)".
+    classes: class names, in label order, all different; text of 1 to 100 characters on one line.
+    name: what every table and figure calls the data, for example "CIFAR-10 (subset)"; such text too.
     genuine: True only for a complete CIFAR dataset, recognised by content (see `vicreg.genuine`).
 
     Raises ValueError, saying what is wrong, when the arrays do not fit this description.
@@ -36,6 +43,8 @@ class Images:
     genuine: bool
 
     def __post_init__(self) -> None:
+        if not _is_title(self.name):
+            raise ValueError(f"the name of images must be 1 to 100 characters on one line, this is {_brief(self.name)}")
         n = len(self.pixels)
         if self.pixels.shape != (n, SIDE, SIDE, 3) or self.pixels.dtype != np.uint8:
             raise ValueError(
@@ -53,6 +62,11 @@ class Images:
             raise ValueError(f'{self.name}: `official` must name "train" or "test" for each of {n} images')
         if not 0 < len(self.classes) <= 256:
             raise ValueError(f"{self.name}: there must be 1 to 256 classes, these are {len(self.classes)}")
+        for name in self.classes:
+            if not _is_title(name):
+                raise ValueError(f"{self.name}: {_brief(name)} is no class name: 1 to 100 characters on one line")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"{self.name}: two classes have the same name")
         if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(
                 f"{self.name}: labels must lie in 0..{len(self.classes) - 1}, "
@@ -124,6 +138,9 @@ def load(path: Path) -> Images:
     if missing:
         raise ValueError(f"{path} holds no images: it lacks {', '.join(sorted(missing))}; make it again")
     try:
+        for field, kind, dimensions in (("classes", "U", 1), ("name", "U", 0), ("genuine", "b", 0)):
+            if (arrays[field].dtype.kind, arrays[field].ndim) != (kind, dimensions):
+                raise ValueError(f"`{field}` is {arrays[field].shape} {arrays[field].dtype}")
         return Images(
             pixels=arrays["pixels"],
             labels=arrays["labels"],
@@ -145,15 +162,76 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), body.getbuffer())  # dated 1980, always
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an .npz. A missing or damaged file is a ValueError that names it."""
+def load_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, np.ndarray]:
+    """Read the arrays that `save_arrays` wrote, or those whose name is `wanted`: the others stay on the disk.
+
+    A missing or damaged file is a ValueError that names it. No more memory is taken than the file has bytes, and
+    nothing in it is ever executed.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; run the stage that makes it")
+    if not path.is_file():  # to open a named pipe would wait for ever
+        raise ValueError(f"{path} is not a file; delete it and make it again")
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist; run the stage that makes it") from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged or no .npz file ({error}); delete it and make it again") from None
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members = sorted(archive.infolist(), key=lambda member: member.header_offset)
+            _check_members(members, archive.start_dir)
+            named = {member.filename.removesuffix(".npy"): member for member in members}
+            return {name: _read_array(archive, member) for name, member in named.items() if wanted(name)}
+    except Exception as error:  # on damaged files zipfile and numpy raise errors of a dozen kinds
+        raise ValueError(f"{path} is damaged or no .npz file ({reason(error)}); delete it and make it again") from None
+
+
+def _check_members(members: list[zipfile.ZipInfo], directory: int) -> None:
+    """Refuse what `save_arrays` does not write. Its members fill the file up to the `directory`.
+
+    So none can be hidden, be lost or share its bytes with another, and none can unpack to more than the file has.
+    """
+    end = 0
+    for member in members:
+        if not MEMBER.fullmatch(member.filename):
+            raise ValueError(f"its member {_brief(member.filename)} is no array")
+        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+            raise ValueError(f"its member {_brief(member.filename)} is compressed, which ours never are")
+        if not 0 <= member.header_offset - end <= (ZIP_EXTRA if end else 0):
+            raise ValueError("its members do not follow each other")
+        end = member.header_offset + ZIP_HEADER + len(member.filename) + member.file_size
+    if not 0 <= directory - end <= ZIP_EXTRA:
+        raise ValueError("its members do not fill it")
+    if len({member.filename for member in members}) < len(members):
+        raise ValueError("two members have the same name")
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return a member's array; its header must announce as many bytes as there are, before any memory is taken."""
+    with archive.open(member) as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError(f"{member.filename} is of another version than ours")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        if dtype.hasobject or not dtype.itemsize:
+            raise ValueError(f"{member.filename} holds {dtype}, not numbers or text")
+        if math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
+            raise ValueError(f"{member.filename} announces {_brief(shape)} {dtype}, and holds another number of bytes")
+    with archive.open(member) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)  # to the end, where the checksum is compared
+    if dtype.kind == "U" and array.size and array.reshape(-1).view(f"{dtype.byteorder}u4").max() > sys.maxunicode:
+        raise ValueError(f"{member.filename} holds text of characters that do not exist")
+    return array
+
+
+def reason(error: Exception) -> str:
+    """Return in one short line what a library says of a file that it cannot read."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _is_title(text: object) -> bool:
+    """Whether every table can show it: text on one line, without characters that steer a terminal or turn the line."""
+    return isinstance(text, str) and 1 <= len(text) <= 100 and text.isprintable() and text == text.strip()
+
+
+def _brief(value: object) -> str:
+    return repr(value)[:100]
 
 
 def _sha256_of_rows(rows: np.ndarray) -> np.ndarray:

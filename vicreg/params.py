@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vicreg import lookup
+from vicreg import lookup, plain_yaml
 from vicreg.sections import (
+    Count,
     Encoder,
     Name,
+    NotNegative,
     Optimizer,
     Policy,
     Probes,
@@ -26,6 +27,8 @@ from vicreg.sections import (
     VICReg,
 )
 
+MOST_PROBLEMS = 20  # told at once
+
 
 class ParamsError(ValueError):
     """params.yaml holds what no study can run with; the message names each key, its value and what is allowed."""
@@ -37,10 +40,12 @@ class Params(Section):
     study: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     protocol: Literal["report", "standard"]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?|mps)$")]
     precision: Literal["auto", "float32", "bfloat16"]
     memory: Literal["auto", "device", "host"]
     compile: bool | Literal["auto"]
+    processes: Count | Literal["auto"]
+    checkpoint_every: NotNegative
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
     encoders: Annotated[dict[Name, Encoder], Field(min_length=1)]
     policies: dict[Name, Policy]
@@ -59,7 +64,9 @@ class Params(Section):
     def policies_are_sections(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        rest = {key: value for key, value in values.items() if not str(key).startswith("aug")}
+        if "policies" in values:
+            raise ValueError("policies: unknown key; a policy is a section whose name begins with `aug`")
+        rest = {key: value for key, value in values.items() if not (isinstance(key, str) and key.startswith("aug"))}
         return rest | {"policies": {key: value for key, value in values.items() if key not in rest}}
 
     @model_validator(mode="after")
@@ -134,9 +141,9 @@ def load(path: Path | str = "params.yaml") -> Params:
     Raises ParamsError naming every key that is unknown, missing, of the wrong type or out of range.
     """
     try:
-        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise ParamsError(f"{path} cannot be read as parameters: {error}") from error
+        values = plain_yaml.read(Path(path))
+    except (OSError, ValueError, YAMLError) as error:
+        raise ParamsError(f"{path} cannot be read as parameters: {plain_yaml.reason(error)}") from error
     return validate(values, str(path))
 
 
@@ -145,19 +152,25 @@ def validate(values: Any, origin: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"  {line}" for line in map(describe, error.errors()))
-        raise ParamsError(f"{origin} cannot be used:\n{problems}") from None
+        found = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # of a file without any, last
+    problems = [f"  {describe(problem)}" for problem in found]
+    told = problems[:MOST_PROBLEMS]
+    more = [f"  and {len(problems) - len(told)} more"] if len(problems) > len(told) else []
+    raise ParamsError("\n".join([f"{origin} cannot be used:", *told, *more]))
 
 
 def describe(problem: Any) -> str:
     """One line for one of pydantic's problems: the key, the value, what is allowed."""
-    location = [str(part) for part in problem["loc"] if part != "policies"]
+    first, *inner = problem["loc"] or ("",)
+    location = [str(part) for part in (first, *inner) if part != ""]
+    if first == "policies":
+        location = location[1:]  # which the file does not have
     key = ".".join(location) or "the file"
     if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key; see the comments of params.yaml for those there are"
+        return plain_yaml.shown(f"{key}: unknown key; see the comments of params.yaml for those there are")
     if problem["type"] == "missing":
-        return f"{key}: missing"
+        return plain_yaml.shown(f"{key}: missing")
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if problem["type"] == "value_error":
-        return f"{key}: {message}" if location else message
-    return f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+        return plain_yaml.shown(f"{key}: {message}" if location else message)
+    return plain_yaml.shown(f"{key} = {plain_yaml.brief(problem['input'])}: {message[0].lower()}{message[1:]}")

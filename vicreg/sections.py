@@ -8,8 +8,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+LARGEST = 1_000_000_000  # more than any study counts, and less than where torch stops counting
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+# Folders, files and runs are called by it, so nothing in it may lead elsewhere or look like an option.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=100)]
+Place = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=4000)]  # a path or an address
 
 
 class Section(BaseModel):
@@ -28,16 +31,16 @@ class Fractions(Section):
 
 class Study(Section):
     source: Name
-    folder: str | None
+    folder: Place | None
     subset: bool
     primary: Name
     transfer: Name
     fractions: Fractions
     width: Count
-    projector_width: Annotated[int, Field(ge=2)]
+    projector_width: Annotated[int, Field(ge=2, le=LARGEST)]
     epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    online_every: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST)]
+    online_every: Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class Encoder(Section):
@@ -100,7 +103,7 @@ class Untrained(Section):
 
 
 class Published(Section):
-    weights: str | None
+    weights: Place | None
 
 
 class ResNet18(Section):
@@ -124,7 +127,7 @@ class Schedule(Section):
     name: Literal["cosine", "two_phase"]
     warmup: Annotated[float, Field(ge=0, lt=1)]
     final: Probability
-    switch_epoch: Annotated[int, Field(ge=0)]
+    switch_epoch: Annotated[int, Field(ge=0, le=LARGEST)]
     switch_factor: Positive
 
 
@@ -167,4 +170,4 @@ class Probes(Section):
 
 class RepresentativeLoss(Section):
     others: Annotated[int, Field(ge=1, le=12)]
-    draws: Annotated[int, Field(ge=2)]
+    draws: Annotated[int, Field(ge=2, le=LARGEST)]

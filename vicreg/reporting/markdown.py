@@ -21,11 +21,12 @@ def _cell(text: str) -> str:
 
 def escape(text: str) -> str:
     """Return `text` so that markdown shows it as it is written, on one line."""
-    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", " ".join(text.split()))
 
 
 def code(name: str) -> str:
-    return f"`{name}`"
+    """Return `name` as code; one that would end the code itself, as plain text."""
+    return escape(name) if "`" in name else f"`{name}`"
 
 
 def percent(share: float) -> str:
