@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import SLOTS, Paths, run, timed
-from vicreg import devices, encoder, images, params
+from vicreg import checks, devices, encoder, images, params
 
 
 def main(name: str) -> None:
@@ -22,9 +22,9 @@ def main(name: str) -> None:
                 images.save_arrays({"not_run": np.array(reason)}, paths.features(name, slot))
             return
         frozen = encoder.load(paths.model(name))
-        split = images.load_arrays(paths.data("split"))
-        for slot in SLOTS:
-            known = images.load(paths.data(slot))
+        data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
+        split = checks.trusted(images.load_arrays(paths.data("split")), data, p.protocol)
+        for slot, known in data.items():
             parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}
             write(paths.features(name, slot), known, parts, frozen, device, description)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stages import SLOTS, Paths, run, timed
-from vicreg import images, params, splits
+from vicreg import checks, images, params, splits
 
 
 def main() -> None:
@@ -13,17 +13,17 @@ def main() -> None:
     with timed(p.study, "split"):
         purposes: dict[str, np.ndarray] = {}
         seen = None
-        for slot in SLOTS:
-            known = images.load(paths.data(slot))
+        data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
+        for slot, known in data.items():
             fractions = p.sizes.fractions.model_dump()
             drawn = splits.split(known, p.protocol, slot, fractions=fractions, seed=p.seed, seen=seen)
             purposes |= {f"{slot}/{purpose}": positions for purpose, positions in drawn.items()}
             if slot == "primary":
-                primary, seen = known, images.pixel_digests(known.pixels[drawn["pretrain"]])
-        tested = known.pixels[purposes["transfer/probe_test"]]
-        pretrain = splits.without(primary, purposes["primary/pretrain"], images.pixel_digests(tested))
+                seen = images.pixel_digests(known.pixels[drawn["pretrain"]])
+        tested = images.pixel_digests(data["transfer"].pixels[purposes["transfer/probe_test"]])
+        pretrain = splits.without(data["primary"], purposes["primary/pretrain"], tested)
         purposes["primary/pretrain"] = pretrain
-        splits.save_split(purposes, paths.data("split"))
+        splits.save_split(checks.marked(purposes, data, p.protocol), paths.data("split"))
     for purpose, positions in purposes.items():
         print(f"{purpose}: {len(positions):,} images")
 

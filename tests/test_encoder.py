@@ -1,12 +1,16 @@
 """Encoders: normalisation, frozen representations, and the file that holds them."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from vicreg import encoder, lookup, params, recipe
+from vicreg import encoder, lookup, online, params, recipe, representative
+from vicreg.images import Images
 from vicreg.methods import published
 from vicreg.projectors import mlp
 
@@ -101,6 +105,137 @@ def test_a_file_that_holds_no_encoder_is_a_clear_error(tmp_path, content):
 def test_an_encoder_that_did_not_run_says_why(tmp_path):
     encoder.save_not_run(tmp_path / "x.safetensors", "not run: no weights")
     assert encoder.describe(tmp_path / "x.safetensors") == {"not_run": "not run: no weights"}
+
+
+def saved(folder: Path) -> Path:
+    values, method, _ = small()
+    encoder.save(folder / "x.safetensors", method, recipe.describe(values, "cifar_aug"))
+    return folder / "x.safetensors"
+
+
+def load_both(path: Path) -> None:
+    encoder.load_projector(path, encoder.load(path).dimension)
+
+
+@pytest.mark.parametrize("name", ["encoder.backbone.layer2.0.conv1.weight", "encoder.mean", "projector.6.weight"])
+def test_one_flipped_bit_of_a_weight_is_noticed(tmp_path, name):
+    path = saved(tmp_path)
+    load_both(path)
+    content = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[start + json.loads(content[8:start])[name]["data_offsets"][0]] ^= 1
+    path.write_bytes(content)
+    part = name.partition(".")[0]
+    with pytest.raises(
+        ValueError, match=rf"the {part} in .*x\.safetensors .*not those that were saved.*`dvc repro pre"
+    ):
+        load_both(path)
+
+
+def rewritten(path: Path, **changes: Any) -> None:
+    """Write the file again with another description, and the same tensors."""
+    about = encoder.describe(path) | changes
+    kept = {key: value for key, value in about.items() if value is not None}
+    save_file(load_file(path), path, {"description": json.dumps(kept)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"digest": None}, "no digest"),
+        ({"digest": {}}, "no digest"),
+        ({"parameters": {"width": 3, "stem": "cifar"}}, "not what the file describes.*size mismatch"),
+        ({"backbone": "resnet50", "parameters": {"width": 4, "image_size": 32}}, "not what the file describes"),
+        ({"backbone": "resnet7"}, "no 'resnet7'"),
+        ({"backbone": None}, "backbone"),
+        ({"parameters": {"depth": 3}}, "depth"),
+    ],
+)
+def test_a_file_without_digest_or_of_another_architecture_is_refused(tmp_path, changes, message):
+    path = saved(tmp_path)
+    rewritten(path, **changes)
+    with pytest.raises(ValueError, match=rf"x\.safetensors.*{message}.*run `dvc repro pretrain` again"):
+        encoder.load(path)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_a_file_that_is_cut_short_or_gone_is_refused(tmp_path, kept):
+    path = saved(tmp_path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"x\.safetensors is not an encoder.*run `dvc repro pretrain` again"):
+        encoder.load(path)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"x\.safetensors is not an encoder.*run `dvc repro pretrain` again"):
+        encoder.load(path)
+
+
+def test_the_description_carries_the_digests_of_what_the_file_holds(tmp_path):
+    path = saved(tmp_path)
+    frozen = encoder.load(path)
+    head = encoder.load_projector(path, frozen.dimension)
+    assert head is not None
+    assert encoder.describe(path)["digest"] == {"encoder": encoder.digest(frozen), "projector": encoder.digest(head)}
+
+
+def test_a_digest_tells_values_names_types_and_shapes_apart_and_not_how_they_lie_in_memory():
+    _, method, pixels = small()
+    before = encoder.digest(method)
+    assert before == encoder.digest(method.to(memory_format=torch.channels_last))
+    encoder.represent(method.encoder, pixels, torch.device("cpu"))
+    assert before == encoder.digest(method)
+    layer = torch.nn.Linear(2, 2, bias=False)
+    others = [torch.nn.Linear(2, 2), torch.nn.Linear(4, 1, bias=False), torch.nn.Linear(2, 2, bias=False).half()]
+    found = {encoder.digest(module) for module in (layer, torch.nn.Sequential(layer), *others)}
+    assert len(found) == 5
+    method.encoder.backbone.bn1.num_batches_tracked += 1
+    assert encoder.digest(method) != before
+
+
+class Learning(torch.nn.Module):
+    """An encoder whose batch norm goes on learning in evaluation mode."""
+
+    dimension = 3
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm.train()(x.float()).mean(dim=(2, 3))
+
+
+def test_an_encoder_that_changes_while_it_is_frozen_stops_the_study_and_the_tensors_are_named():
+    pixels, device = small()[2], torch.device("cpu")
+    message = r"changed while it was frozen, in 3 of 5 tensors: norm\.num_batches_tracked, norm\.running_mean"
+    with pytest.raises(RuntimeError, match=message):
+        encoder.represent(Learning(), pixels, device)
+    labels = np.arange(40, dtype=np.int64) % 4
+    known = Images(pixels, labels, np.full(40, "train"), tuple("abcd"), "made up", False)
+    with pytest.raises(RuntimeError, match=message):
+        online.evaluate(Learning(), known, 0, device)
+    with pytest.raises(RuntimeError, match=message):
+        representative.embeddings(Learning(), torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
+
+
+def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
+    _, method, pixels = small()
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    class Overflowing(torch.nn.Module):
+        def forward(self, x):
+            found = method.encoder(x)
+            return torch.where(x[:, 0, :1, 0] > inputs[:, 0, 0, 0].median(), torch.inf, found)
+
+    bad = int((inputs[:, 0, 0, 0] > inputs[:, 0, 0, 0].median()).sum())
+    message = rf"{bad} of 40 representations are not finite: the weights diverged.*`optimizer.base_lr`.*`precision: flo"
+    with pytest.raises(ValueError, match=message):
+        encoder.represent(Overflowing(), pixels, torch.device("cpu"))
+    with pytest.raises(ValueError, match=message):
+        representative.embeddings(Overflowing(), inputs, torch.device("cpu"))
+    with torch.no_grad():
+        method.encoder.backbone.conv1.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="40 of 40 representations"):
+        encoder.represent(method.encoder, pixels, torch.device("cpu"))
 
 
 def published_file(path, full):

@@ -1,6 +1,7 @@
 """The probes against scikit-learn, run on its own, and a contract that every probe keeps."""
 
 import inspect
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from vicreg import lookup
 from vicreg.evaluation import standardised
 from vicreg.probes import knn, linear, logistic
+from vicreg.sections import Probes
 
 CPU = torch.device("cpu")
 
@@ -85,10 +87,29 @@ def test_a_constant_dimension_becomes_zero():
 
 
 @pytest.mark.parametrize("name", sorted(lookup.names("probes")))
+def test_no_probe_has_a_parameter_through_which_test_labels_could_come(name):
+    parameters = inspect.signature(lookup.member("probes", name).guess).parameters
+    section = get_args(Probes.model_fields[name].annotation)[0]
+    expected = ["train", "labels", "test", "classes", "seed", "device", *section.model_fields]
+    assert list(parameters) == expected, "beside the features: the numbers of params.yaml, and nothing else"
+    kinds = [parameter.kind for parameter in parameters.values()]
+    assert kinds[:3] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 3
+    assert set(kinds[3:]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_the_logistic_probe_says_so_where_a_class_cannot_be_held_out(features):
+    train, _, test, _ = features
+    labels = np.arange(600) % 3
+    labels[0] = 3
+    with pytest.raises(ValueError, match=r"1 classes have a single training image: raise the fraction `probe`"):
+        logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[0.1, 1.0])
+    logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[0.1])
+
+
+@pytest.mark.parametrize("name", sorted(lookup.names("probes")))
 def test_every_probe_keeps_the_contract(features, name):
     train, labels, test, test_labels = features
     guess = lookup.member("probes", name).guess
-    assert not any("test_labels" in key for key in inspect.signature(guess).parameters)
     needs = {"C": [1.0]} if name == "logistic" else {}
     guesses, settings = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
     again, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)

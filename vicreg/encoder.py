@@ -1,7 +1,9 @@
 """An encoder is what the study compares: a backbone with its normalisation of images, and a file that holds both."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 
 from vicreg import atomic, lookup
 from vicreg.projectors import mlp
+
+AGAIN = "run `dvc repro pretrain` again"
 
 
 class Encoder(nn.Module):
@@ -52,28 +56,73 @@ def channel_statistics(pixels: np.ndarray) -> tuple[list[float], list[float]]:
     return mean.tolist(), np.sqrt(shares @ values**2 - mean**2).tolist()
 
 
+def digest(module: nn.Module) -> str:
+    """Hex SHA-256 over the sorted names, dtypes, shapes and bytes of all weights and statistics, on any device."""
+    return hashlib.sha256(json.dumps(sorted(digests(module).items())).encode()).hexdigest()
+
+
+def digests(module: nn.Module) -> dict[str, str]:
+    """By its name in the module, the hex SHA-256 of each tensor's dtype, shape and bytes, in logical order."""
+    found = {}
+    for name, tensor in module.state_dict().items():
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        found[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found[name].update(values)
+    return {name: hashed.hexdigest() for name, hashed in found.items()}
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Raise RuntimeError where the block inside changes a weight or a batch-norm statistic of `module`."""
+    before = digests(module)
+    yield
+    after = digests(module)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise RuntimeError(
+            f"the encoder changed while it was frozen, in {len(changed)} of {len(before)} tensors: "
+            f"{', '.join(changed[:5])}{', ...' if len(changed) > 5 else ''}. Its representations are not those of one "
+            "encoder: look for a layer that learns in evaluation mode."
+        )
+
+
+def finite(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (N, D) as they are; raises ValueError where a number in them is NaN or infinite."""
+    bad = int((~np.isfinite(vectors).all(axis=1)).sum())
+    if bad:
+        raise ValueError(
+            f"{bad:,} of {len(vectors):,} representations are not finite: the weights diverged. Pretrain again with a "
+            "lower `optimizer.base_lr`, a longer `schedule.warmup` or `precision: float32`."
+        )
+    return vectors
+
+
 @torch.inference_mode()
 def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
-    """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation."""
-    encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
-    batches = torch.from_numpy(pixels).split(batch_size)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # a GPU would round to 10 bits in convolutions
-        parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
-    return torch.cat(parts).numpy()
+    """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation.
+
+    Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
+    """
+    with frozen(encoder):
+        encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
+        batches = torch.from_numpy(pixels).split(batch_size)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
+            parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
+    return finite(torch.cat(parts).numpy())
 
 
 def save(path: Path, method: Any, description: dict[str, Any]) -> None:
-    """Write the encoder of `method`, and its projector if it has one, as safetensors.
+    """Write the encoder of `method`, and its projector if it has one, as safetensors, each with its `digest`.
 
     description: what `load` needs to build both again, `backbone` and its `parameters`, and what else should be known.
     """
     head = getattr(method, "projector", None)
+    parts = {"encoder": method.encoder} | ({"projector": head} if head is not None else {})
     layers = head.modules() if head is not None else ()
     widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
-    tensors = {f"encoder.{key}": value for key, value in method.encoder.state_dict().items()}
-    if head is not None:
-        tensors |= {f"projector.{key}": value for key, value in head.state_dict().items()}
-    content = {"description": json.dumps({**description, "projector": widths}, sort_keys=True)}
+    tensors = {f"{part}.{key}": value for part, it in parts.items() for key, value in it.state_dict().items()}
+    about = {**description, "projector": widths, "digest": {part: digest(it) for part, it in parts.items()}}
+    content = {"description": json.dumps(about, sort_keys=True)}
     with atomic.writing(path) as stream:
         stream.write(to_bytes({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, content))
 
@@ -88,23 +137,24 @@ def describe(path: Path) -> dict[str, Any]:
     """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote."""
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["description"])
-    except (SafetensorError, TypeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} is not an encoder of this project ({error}): run `dvc repro pretrain` again"
-        ) from error
+            return dict(json.loads(file.metadata()["description"]))
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not an encoder of this project ({brief(error)}): {AGAIN}") from error
 
 
 def load(path: Path) -> Encoder:
-    """Return the encoder in the file at `path`; raises ValueError for any other file."""
+    """Return the encoder in the file at `path`; raises ValueError for any other file, and for damaged weights."""
     description = describe(path)
-    encoder = Encoder(lookup.member("backbones", description["backbone"]).build(**description["parameters"]))
-    return fill(encoder, "encoder", path)
+    try:
+        backbone = lookup.member("backbones", description["backbone"]).build(**description["parameters"])
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{path} describes no encoder that can be built ({error!r}): {AGAIN}") from error
+    return fill(Encoder(backbone), "encoder", path)
 
 
 def load_projector(path: Path, inputs: int) -> nn.Module | None:
     """Return the projector (N, inputs) -> (N, D) in the file at `path`, None where it holds none; raises ValueError."""
-    widths = describe(path)["projector"]
+    widths = describe(path).get("projector")
     return fill(mlp(inputs, widths[0], len(widths)), "projector", path) if widths else None
 
 
@@ -112,10 +162,19 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 def fill(module: Part, name: str, path: Path) -> Part:
-    """Return `module` with the weights that the file at `path` holds under `name`."""
+    """Return `module` with the weights that the file at `path` holds under `name`, bit for bit as they were saved."""
     try:
         tensors = {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}
         module.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"the {name} in {path} is not what the file describes ({error}): pretrain again") from error
+        raise ValueError(f"the {name} in {path} is not what the file describes ({brief(error)}): {AGAIN}") from error
+    known = describe(path).get("digest", {}).get(name)
+    if known != digest(module):
+        problem = "its weights are not those that were saved" if known else "it has no digest to compare its weights by"
+        raise ValueError(f"the {name} in {path} cannot be trusted, {problem}: {AGAIN}")
     return module
+
+
+def brief(error: Exception) -> str:
+    """The first lines of a message, of which torch has one for each tensor."""
+    return " ".join(line.strip() for line in str(error).splitlines()[:2])

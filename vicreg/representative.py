@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vicreg.encoder import finite, frozen
 from vicreg.images import Images
 from vicreg.policy import Policy
 from vicreg.views import two_views
@@ -72,8 +73,12 @@ def evaluate(
 
 @torch.inference_mode()
 def embeddings(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor:
-    model = model.to(device).eval()
-    return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
+    """Embeddings (N, D) float32 by the frozen `model`; raises as `vicreg.encoder.represent` does."""
+    with frozen(model):
+        model = model.to(device).eval()
+        found = torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
+    finite(found.numpy())
+    return found
 
 
 def anchor_and_rivals(labels: np.ndarray, others: int) -> tuple[int, list[int]]:

@@ -79,13 +79,17 @@ def check_disjoint(images: Images, purposes: Mapping[str, np.ndarray], *, may_sh
 
 
 def save_split(purposes: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write positions by "role/purpose" ("primary/pretrain", ...) as .npz, always as the same bytes."""
+    """Write positions by "role/purpose" ("primary/pretrain", ...) as .npz, always as the same bytes.
+
+    `vicreg.checks.marked` adds "role/images", by which the images are recognised that the positions are for.
+    """
     save_arrays({name: purposes[name] for name in sorted(purposes)}, path)
 
 
 def load_split(path: Path) -> dict[str, np.ndarray]:
-    """Read what `save_split` wrote. A missing, damaged or different file is a ValueError that names it."""
-    purposes = load_arrays(path)
+    """Read the positions that `save_split` wrote. A missing, damaged or other file is a ValueError that names it."""
+    marks = {f"{role}/images" for role in ROLES}
+    purposes = {name: positions for name, positions in load_arrays(path).items() if name not in marks}
     known = {f"{role}/{purpose}" for role, names in ROLES.items() for purpose in names}
     if not purposes or not purposes.keys() <= known:
         found = ", ".join(sorted(purposes)) or "nothing"

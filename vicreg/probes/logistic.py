@@ -24,6 +24,7 @@ def guess(
     """Guesses of the regression fitted to all training features with the C that did best on the part held out.
 
     `device` is not needed: scikit-learn computes on the CPU. A fit that stops at `max_iter` is told in the settings.
+    Raises ValueError where C is to be chosen and a class has a single training image.
     """
     from sklearn.model_selection import train_test_split
 
@@ -31,6 +32,7 @@ def guess(
         train, test = standardised(train, test)
     settings: dict[str, Any] = {"C": C[0]}
     if len(C) > 1:
+        check_enough(labels)
         size = max(classes, round(holdout * len(train)))
         fit_part, held_out = train_test_split(np.arange(len(train)), test_size=size, stratify=labels, random_state=seed)
         trials = {}
@@ -42,6 +44,16 @@ def guess(
     scores = np.full((len(test), classes), -np.inf)
     scores[:, model.classes_] = model.predict_log_proba(test)
     return [ranked(scores)], {**settings, "converged": bool(model.n_iter_.max() < max_iter)}
+
+
+def check_enough(labels: np.ndarray) -> None:
+    """Raise ValueError where a class has one training image: it cannot both fit the regression and help to choose C."""
+    single = int((np.bincount(labels) == 1).sum())
+    if single:
+        raise ValueError(
+            f"the probe logistic holds out a part of each class to choose C, but {single} classes have a single "
+            "training image: raise the fraction `probe`, or name one value in `probes.logistic.C`"
+        )
 
 
 def fitted(features: np.ndarray, labels: np.ndarray, C: float, max_iter: int) -> Any:
