@@ -60,8 +60,11 @@ def timed(study: str, stage: str, device: str | None = None) -> Iterator[None]:
     """Write the seconds of the work inside, and the hardware, to results/<study>/seconds/<stage>.json."""
     start = time.perf_counter()
     yield
-    seconds = round(time.perf_counter() - start, 2)
-    content = {"stage": stage, "seconds": seconds, "device": device or f"cpu: {processor()}"}
+    write_seconds(study, stage, time.perf_counter() - start, device)
+
+
+def write_seconds(study: str, stage: str, seconds: float, device: str | None = None) -> None:
+    content = {"stage": stage, "seconds": round(seconds, 2), "device": device or f"cpu: {processor()}"}
     write_json(Path("results", study, "seconds", f"{stage}.json"), content)
 
 
@@ -77,15 +80,11 @@ def processor() -> str:
     return f"{name} ({threads} {'thread' if threads == '1' else 'threads'})"
 
 
-def show(record: dict, online: list[dict], epochs: int) -> None:
-    """Print one line for an epoch, above the progress bar where there is one."""
+def show(line: str) -> None:
+    """Print a line for a person, above the progress bar where there is one."""
     from tqdm import tqdm
 
-    terms = [f"{key} {record[key]:.3f}" for key in ("loss", "invariance", "variance", "covariance") if key in record]
-    looked = [f"online top-1 {online[-1]['top1']:.1%}"] if online and online[-1]["epoch"] == record["epoch"] else []
-    speed = f"{record['images_per_second']:,.0f} images/s"
-    left = f"{(epochs - record['epoch']) * record['seconds'] / 60:.1f} min left"
-    tqdm.write(", ".join([f"epoch {record['epoch']:.0f}/{epochs}: {speed}, {left}", *terms, *looked]))
+    tqdm.write(line)
     sys.stdout.flush()
 
 
@@ -97,5 +96,6 @@ def run(command: Callable[..., None]) -> None:
         bug = isinstance(error, (KeyError, IndexError, TypeError, AttributeError, AssertionError))
         if bug or os.environ.get("VICREG_TRACEBACK"):
             raise
-        typer.secho(f"\nerror: {error}\n(VICREG_TRACEBACK=1 shows where)", fg="red", err=True)
+        process = f"process {rank}: " if (rank := os.environ.get("RANK")) else ""
+        typer.secho(f"\n{process}error: {error}\n(VICREG_TRACEBACK=1 shows where)", fg="red", err=True)
         sys.exit(1)

@@ -1,50 +1,64 @@
 """pretrain: one entry of `encoders` -> models/<study>/<encoder>.safetensors, and the history of its training."""
 
-from stages import Paths, run, show, timed, write_json
-from vicreg import devices, encoder, images, online, params, recipe, tracking
+from pathlib import Path
+
+import torch
+
+from stages import Paths, run, scratch, show, timed, write_json, write_seconds
+from vicreg import devices, encoder, images, parallel, params, pretraining, recipe
 
 
 def main(name: str) -> None:
-    """Pretrain NAME, an entry of `encoders` in params.yaml."""
+    """Pretrain NAME, an entry of `encoders` in params.yaml, or finish what was cut off."""
     p = params.load()
-    paths, file = Paths(p.study), Paths(p.study).model(name)
     device = devices.choose_device(p.device)
-    with timed(p.study, f"pretrain-{name}", devices.accelerator(device)):
-        if reason := p.not_run(name):
-            encoder.save_not_run(file, reason)
-            write_json(paths.result(f"pretrain-{name}"), {"encoder": name, "not_run": reason})
-            return
-        primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
-        seen, looked_at = primary.take(split["primary/pretrain"]), primary.take(split["primary/probe_train"])
-        method = recipe.build(p, name, seen.pixels)
-        result = {"encoder": name, "dataset": primary.name, "genuine": primary.genuine, "images": len(seen)}
-        result |= {"history": [], "online": []}
-        if recipe.learns(p, name):
-            train(p, name, method, seen, looked_at, device, result)
-        else:
-            encoder.save(file, method, recipe.describe(p, name))
-        write_json(paths.result(f"pretrain-{name}"), result)
+    if p.not_run(name) or not recipe.learns(p, name):
+        with timed(p.study, f"pretrain-{name}", devices.accelerator(device)):
+            keep_as_it_is(p, name)
+    elif parallel.started_by_torchrun():
+        with parallel.joined(device) as own:
+            learn(p, name, own)
+    elif (count := devices.choose_processes(p.processes, device, p.sizes.batch_size)) > 1:
+        from vicreg.launch import launch  # torchrun costs seconds, and only several processes need it
+
+        launch(count, "stages.pretrain", name)
+    else:
+        learn(p, name, device)
 
 
-def train(p, name, method, seen, looked_at, device, result) -> None:
-    about = {"study": p.study, "encoder": name, "dataset": result["dataset"]}
-    fingerprint = images.fingerprint(seen.pixels, seen.labels)
-    every = p.sizes.online_every
-    file = Paths(p.study).model(name)
-    with tracking.run(
-        f"pretrain {name}", stage="pretrain", **about, fingerprint=fingerprint, params=recipe.describe(p, name)
-    ) as tracked:
-        for record in recipe.train(p, name, method, seen.pixels, device):
-            epoch = int(record["epoch"])
-            result["history"].append(record)
-            if every and (epoch % every == 0 or epoch == p.sizes.epochs):
-                accuracy = online.evaluate(method.encoder, looked_at, p.seed, device)
-                result["online"].append({"epoch": epoch, **accuracy})
-                tracked.metrics({f"online/{key}": value for key, value in accuracy.items()}, epoch)
-            tracked.metrics({key: value for key, value in record.items() if key != "epoch"}, epoch)
-            show(record, result["online"], p.sizes.epochs)
-        encoder.save(file, method, recipe.describe(p, name))
-        tracked.artifact(file, "weights")
+def load(paths: Paths) -> tuple[images.Images, images.Images]:
+    """The images that pretrain, and those that train probes."""
+    primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
+    return primary.take(split["primary/pretrain"]), primary.take(split["primary/probe_train"])
+
+
+def keep_as_it_is(p: params.Params, name: str) -> None:
+    """Write an encoder that learns nothing here, or why it does not take part."""
+    paths = Paths(p.study)
+    result: dict = {"encoder": name}
+    if reason := p.not_run(name):
+        encoder.save_not_run(paths.model(name), reason)
+        result |= {"not_run": reason}
+    else:
+        seen, _ = load(paths)
+        encoder.save(paths.model(name), recipe.build(p, name, seen.pixels), recipe.describe(p, name))
+        result |= pretraining.about(seen)
+    write_json(paths.result(f"pretrain-{name}"), result)
+
+
+def learn(p: params.Params, name: str, device: torch.device) -> None:
+    paths = Paths(p.study)
+    seen, looked_at = load(paths)
+
+    def save(method: torch.nn.Module, result: dict) -> Path:
+        encoder.save(paths.model(name), method, recipe.describe(p, name))
+        write_seconds(p.study, f"pretrain-{name}", result["worked"], devices.accelerator(device))
+        write_json(paths.result(f"pretrain-{name}"), {"encoder": name, **result})
+        return paths.model(name)
+
+    pretraining.run(
+        p, name, seen, looked_at, device, scratch=scratch() / "pretrain", reload=params.load, save=save, show=show
+    )
 
 
 if __name__ == "__main__":

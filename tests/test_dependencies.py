@@ -18,10 +18,13 @@ SHAPELESS = {
     "stages/__init__.py",
     "vicreg/__init__.py",
     "vicreg/atomic.py",
+    "vicreg/launch.py",
     "vicreg/lookup.py",
     "vicreg/params.py",
+    "vicreg/plain_yaml.py",
     "vicreg/sections.py",
     "vicreg/tracking.py",
+    "vicreg/version.py",
 } | {f"vicreg/{family}/__init__.py" for family in FAMILIES | {"reporting"}}
 
 

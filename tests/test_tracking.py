@@ -209,6 +209,41 @@ def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pyt
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_that_was_cut_off_goes_on_without_doubled_or_missing_epochs(root: Path, tmp_path: Path) -> None:
+    remembered = tmp_path / "mlflow_run"
+    with pytest.raises(SystemExit), tracking.run("first", **ABOUT, remembered=remembered) as first:
+        for epoch in (1, 2, 3):
+            first.metrics({"loss": 1 / epoch}, step=epoch)
+        raise SystemExit(143)
+    with tracking.run("again", **ABOUT, remembered=remembered) as second:
+        assert client(root).get_run(first.id).info.status == "RUNNING"
+        for epoch in (2, 3, 4):
+            second.metrics({"loss": 10 / epoch}, step=epoch)
+    assert second.id == first.id
+    history = client(root).get_metric_history(first.id, "loss")
+    assert [(entry.step, entry.value) for entry in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 2.5)]
+    found = client(root).get_run(first.id)
+    assert (found.info.status, len(found.inputs.dataset_inputs)) == ("FINISHED", 1)
+
+
+@pytest.mark.parametrize("remembered", ["0" * 32, "", "not an id"])
+def test_a_run_that_the_store_does_not_know_begins_anew(root: Path, tmp_path: Path, remembered: str) -> None:
+    (tmp_path / "mlflow_run").write_text(remembered)
+    with tracking.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as run:
+        pass
+    assert (tmp_path / "mlflow_run").read_text() == run.id
+    assert client(root).get_run(run.id).data.params["seed"] == "0"
+
+
+def test_a_run_that_somebody_deleted_begins_anew(root: Path, tmp_path: Path) -> None:
+    with tracking.run("deleted", **ABOUT, remembered=tmp_path / "mlflow_run") as first:
+        pass
+    client(root).delete_run(first.id)
+    with tracking.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as second:
+        pass
+    assert second.id != first.id
+
+
 def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) -> None:
     work = "import os; run.artifact(os.__file__); [run.metrics({'loss': e}, step=e) for e in range(20)]"
     names = ["first", "second", "third", "fourth"]

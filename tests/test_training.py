@@ -73,7 +73,7 @@ class Scripted(nn.Module):
         return {
             "loss": self.weight.sum() * loss,
             "variance": torch.tensor(variance),
-            "embedding_std": torch.tensor(spread),
+            "embeddings": torch.linspace(-1, 1, 8).outer(torch.ones(3)) * spread,
         }
 
 
@@ -107,6 +107,30 @@ def test_without_the_variance_term_the_embeddings_really_collapse():
     p = p.model_copy(update={"vicreg": method, "optimizer": p.optimizer.model_copy(update={"base_lr": 0.1})})
     with pytest.raises(TrainingError, match="collapsed"):
         trained(p, pictures())
+
+
+def test_the_indicators_of_collapse_are_recorded_at_the_end_of_each_epoch():
+    _, history = trained(tiny(), pictures())
+    for record in history:
+        assert record["embedding_std"] > 0 and 0 <= record["embedding_correlation"] <= 1
+        assert 1 <= record["effective_rank"] <= 8
+
+
+def test_running_out_of_memory_says_which_batch_was_tried():
+    class Greedy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, views):
+            return {"loss": self.weight.sum() * torch.zeros(1 << 50, dtype=torch.float64).sum()}
+
+    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    method, generator = Greedy(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.0)
+    with pytest.raises(TrainingError, match=r"memory ran out with batch_size = 4 .*allocate memory") as error:
+        list(pretrain(method, images, Policy(), optimizer, lambda s: 1.0, epochs=1, batch_size=4, generator=generator))
+    assert "smaller `studies.<study>.batch_size`" in str(error.value)
 
 
 def test_means_are_over_the_steps_of_an_epoch():

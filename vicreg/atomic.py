@@ -15,7 +15,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     The content is on the disk before the name is, so that a power cut leaves the old file or the new one.
     Raises OSError that says what to do where the disk is full or the folder cannot be written.
     """
-    try:
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -27,6 +27,13 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             Path(part).replace(path)
         finally:
             Path(part).unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Let an OSError in the block say what it means for `path`, and what to do next."""
+    try:
+        yield
     except OSError as error:
         raise OSError(
             f"{path} cannot be written: {error.strerror or error}. What was there before is as it was. Free some "

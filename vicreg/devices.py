@@ -35,6 +35,19 @@ def choose_compile(setting: bool | str, device: torch.device, steps: int) -> boo
     return device.type == "cuda" and steps >= 20_000 if setting == "auto" else bool(setting)
 
 
+def choose_processes(setting: int | str, device: torch.device, batch_size: int) -> int:
+    """How many processes train together; "auto" is one per GPU, as far as they share a batch evenly.
+
+    Raises ValueError for more processes than there are GPUs. A device with a number, such as cuda:1, is one process's.
+    """
+    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
+    if setting == "auto":
+        return max(count for count in range(1, gpus + 1) if batch_size % count == 0)
+    if device.type == "cuda" and int(setting) > gpus:
+        raise ValueError(f"processes = {setting}, but `device: {device}` has {gpus} of them: lower it, or use auto")
+    return int(setting)
+
+
 def accelerator(device: torch.device) -> str | None:
     """The name of the device as reports show it; None for a CPU."""
     if device.type == "cuda":

@@ -22,18 +22,20 @@ def place(images: Tensor, device: torch.device, memory: str) -> Tensor:
     return images.to(device).contiguous() if memory == "device" else images.contiguous()
 
 
-def batches(images: Tensor, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield the images of each `batch_size` entries of `order` (N,), on the device.
+def batches(
+    images: Tensor, order: Tensor, batch_size: int, device: torch.device, share: slice = slice(None)
+) -> Iterator[Tensor]:
+    """Yield the images of each `batch_size` entries of `order` (N,), or this `share` of each batch, on the device.
 
     From host memory, a batch is gathered while the device still works on the one before, since copies out of pinned
     memory do not wait for it.
     """
     if images.device == device:
         for part in order.split(batch_size):
-            yield images[part]
+            yield images[part[share]]
         return
     for part in order.cpu().split(batch_size):  # the one wait of an epoch
-        gathered = images[part]
+        gathered = images[part[share]]
         if device.type == "cuda":
             gathered = gathered.pin_memory()
         yield gathered.to(device, non_blocking=True)

@@ -74,6 +74,11 @@ class Drawn:
     sigma: Tensor | None = None
     solarize: Tensor | None = None
 
+    def part(self, share: slice) -> "Drawn":
+        """Return the parameters of these images alone."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Drawn(**{name: value[share] for name, value in found.items() if value is not None})
+
     def then(self, other: "Drawn") -> "Drawn":
         """Return these parameters and after them the `other`, drawn from the same policy."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}

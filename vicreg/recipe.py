@@ -1,13 +1,14 @@
 """A recipe: what params.yaml says of one encoder becomes a method, and its training."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from vicreg import devices, feed, lookup, optimizers, training
+from vicreg import devices, feed, lookup, optimizers, parallel, training, version
 from vicreg.encoder import Encoder, channel_statistics
 from vicreg.params import Params
 from vicreg.policy import Policy
@@ -47,10 +48,39 @@ def learns(p: Params, name: str) -> bool:
     return lookup.member("methods", p.encoders[name].method).LEARNS
 
 
+def shape(p: Params, name: str, arrays: list[np.ndarray], device: torch.device) -> dict[str, Any]:
+    """Everything that shapes a training of the encoder `name`, to the last bit, as nested plain values.
+
+    arrays: the images it learns from and is looked at with, and their labels, in their order.
+    """
+    entry, steps = p.encoders[name], len(arrays[0]) // p.sizes.batch_size * p.sizes.epochs
+    modules = ["vicreg.recipe", "vicreg.online", f"vicreg.methods.{entry.method}", f"vicreg.backbones.{entry.backbone}"]
+    computed = {
+        "device": device.type,
+        "processes": parallel.count(),
+        "dtype": str(devices.choose_dtype(p.precision, device)),
+        "compiled": devices.choose_compile(p.compile, device, steps),
+        "torch": torch.__version__,
+    }
+    data = [hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() for array in arrays]
+    code = version.digest(*modules)
+    return {**describe(p, name), "online_every": p.sizes.online_every, **computed, "data": data, "code": code}
+
+
 def train(
-    p: Params, name: str, method: nn.Module, pixels: np.ndarray, device: torch.device
+    p: Params,
+    name: str,
+    method: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    *,
+    resumed: dict[str, Any] | None = None,
+    offer: Callable[[training.State], None] = lambda state: None,
 ) -> Iterator[dict[str, float]]:
-    """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch."""
+    """Pretrain `method` in place on the images (N, H, W, 3) uint8 and yield a record of each epoch.
+
+    resumed, offer: see `vicreg.training.pretrain`.
+    """
     sizes, epochs = p.sizes, p.sizes.epochs
     steps_per_epoch = len(pixels) // sizes.batch_size
     method.to(device).to(memory_format=torch.channels_last)
@@ -68,4 +98,6 @@ def train(
         dtype=devices.choose_dtype(p.precision, device),
         compiled=devices.choose_compile(p.compile, device, steps_per_epoch * epochs),
         progress=True,
+        resumed=resumed,
+        offer=offer,
     )

@@ -21,6 +21,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from vicreg import atomic
+
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 LONGEST = {"name": 500, "digest": 36, "param": 6000, "tag": 5000}  # characters that MLflow takes
@@ -39,15 +41,21 @@ class Run:
     def __init__(self, client: Any, id: str) -> None:
         self.id = id
         self.client = client
+        self.described = False  # whether the store has its data and parameters
         self.pending: list[Any] = []  # metrics that are not yet in the store
+        self.known: set[tuple[str, int]] = set()  # names and steps that an earlier part of the run brought there
         self.flushed = time.monotonic()
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers by name at a step; an epoch is a good one. Names may group: `online/top1`."""
+        """Log numbers by name at a step; an epoch is a good one. Names may group: `online/top1`.
+
+        What an earlier part of the run logged already stays as it is, and is not logged twice.
+        """
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.pending += [Metric(name, float(value), now, step) for name, value in values.items()]
+        new = {name: value for name, value in values.items() if (name, step) not in self.known}
+        self.pending += [Metric(name, float(value), now, step) for name, value in new.items()]
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -91,12 +99,14 @@ def run(
     fingerprint: str,
     params: Mapping[str, Any],
     probe: str | None = None,
+    remembered: Path | None = None,
 ) -> Iterator[Run]:
     """Track what happens in the `with` block as one MLflow run.
 
     stage, study, encoder, dataset, probe become tags, besides the DVC experiment and the git commit.
     fingerprint: the data's, a hash in hexadecimal; with `dataset` it is the run's dataset in MLflow.
     params: nested or flat; nested keys are joined with dots.
+    remembered: a file for the run's id. Where it holds one that the store knows, that run goes on.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
     Raises TrackingError at the start, when the store cannot be used.
@@ -105,10 +115,16 @@ def run(
     tags |= {"fingerprint": fingerprint} | provenance()
     try:
         client, experiment_id = store(tracking_uri())
-        known = {key: value for key, value in tags.items() if value}
-        begun = client.create_run(experiment_id, run_name=name, tags=clipped(known, "tag"))
-        current = Run(client, begun.info.run_id)
-        describe(current, dataset, fingerprint, params)
+        known = clipped({key: value for key, value in tags.items() if value}, "tag")
+        current = reopened(client, remembered, known)
+        if current is None:
+            begun = client.create_run(experiment_id, run_name=name, tags=known)
+            current = Run(client, begun.info.run_id)
+            if remembered is not None:
+                with atomic.writing(remembered) as file:
+                    file.write(current.id.encode())
+        if not current.described:
+            describe(current, dataset, fingerprint, params)
     except Exception as error:
         raise TrackingError(f"no run can be tracked in {brief(tracking_uri())}: {brief(error)}") from error
     with terminable():
@@ -118,6 +134,30 @@ def run(
             current.end("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
         current.end("FINISHED")
+
+
+def reopened(client: Any, remembered: Path | None, tags: Mapping[str, str]) -> Run | None:
+    """Return the run whose id the file holds, running again and aware of what it has; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    if remembered is None or not remembered.exists():
+        return None
+    current = Run(client, remembered.read_text(encoding="utf-8").strip())
+    try:
+        found = client.get_run(current.id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    if found.info.lifecycle_stage != "active":
+        return None
+    current.described = bool(found.data.params)
+    client.update_run(current.id, status="RUNNING")
+    for key, value in tags.items():
+        client.set_tag(current.id, key, value)
+    for name in found.data.metrics:
+        current.known |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
+    return current
 
 
 def describe(run: Run, dataset: str, fingerprint: str, params: Mapping[str, Any]) -> None:

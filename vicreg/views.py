@@ -26,20 +26,31 @@ JITTER = {
 }
 
 
-def two_views(images: Tensor, policy: Policy, generator: torch.Generator, *, compiled: bool = False) -> Tensor:
+def two_views(
+    images: Tensor,
+    policy: Policy,
+    generator: torch.Generator,
+    *,
+    of: int | None = None,
+    start: int = 0,
+    compiled: bool = False,
+) -> Tensor:
     """Draw two views of each image.
 
     Args:
         images: (N, 3, H, W) uint8.
         policy: the numbers to draw with.
         generator: the only source of randomness, on the device of the images.
+        of, start: the images are a part of a batch of this many, from this one on. Parameters are drawn for the whole
+            batch, so that several processes that share one get the views that one process would.
         compiled: whether `torch.compile` translates the operators; the drawing stays as it is.
 
     Returns:
         (2N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each.
     """
     n, _, height, width = images.shape
-    first, second = (draw(n, (height, width), policy, view, generator) for view in (0, 1))
+    drawn = [draw(of or n, (height, width), policy, view, generator) for view in (0, 1)]
+    first, second = (whole.part(slice(start, start + n)) for whole in drawn)
     make = _compiled_apply() if compiled else apply
     return make(images.repeat(2, 1, 1, 1), first.then(second), policy)
 

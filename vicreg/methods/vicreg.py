@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vicreg import parallel
 from vicreg.encoder import Encoder
 from vicreg.projectors import mlp
 
@@ -73,7 +74,10 @@ class Objective:
 
 
 class VICReg(nn.Module):
-    """Views (2N, C, H, W), the first views before the second ones -> the loss, its terms and the embeddings' spread."""
+    """Views (2N, C, H, W), the first views before the second ones -> the loss, its terms and the embeddings (2N, D).
+
+    In a training by several processes the loss is that of all their views together.
+    """
 
     def __init__(self, encoder: nn.Module, head: nn.Module, objective: Objective):
         super().__init__()
@@ -82,8 +86,8 @@ class VICReg(nn.Module):
     def forward(self, views: Tensor) -> dict[str, Tensor]:
         y = self.encoder(views)  # (2N, dimension)
         z = self.projector(y)  # (2N, width)
-        terms = self.objective(*z.chunk(2))
-        return {**terms, "embedding_std": z.detach().float().std(dim=0).mean()}
+        a, b = (parallel.gathered(half) for half in z.chunk(2))
+        return {**self.objective(a, b), "embeddings": torch.cat([a, b]).detach()}
 
 
 def build(encoder: Encoder, *, width: int, projector_depth: int = 3, **objective: Any) -> nn.Module:

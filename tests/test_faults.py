@@ -1,0 +1,192 @@
+"""Whatever goes wrong around a pretraining is one clear message, and what was good before is still good."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Repository
+from ruamel.yaml import YAML
+
+import stages.pretrain
+from vicreg import params, pretraining
+
+WEIGHTS = Path("models/embedded/cifar_aug.safetensors")
+COMMAND = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
+
+
+@pytest.fixture
+def study(finished_study: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A finished study whose folder is the current one, as a stage has it, and whose checkpoints are gone."""
+    repository = finished_study.copy(tmp_path / "repository")
+    repository.run("rm", "-rf", ".vicreg/pretrain")
+    for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DVC_ROOT", str(repository.folder))
+    monkeypatch.chdir(repository.folder)
+    return repository
+
+
+def change(repository: Repository, key: str, value: Any) -> None:
+    """Set a parameter, named with dots."""
+    yaml, file = YAML(), repository.folder / "params.yaml"
+    values = section = yaml.load(file)
+    *way, last = key.split(".")
+    for name in way:
+        section = section[name]
+    section[last] = value
+    yaml.dump(values, file)
+
+
+def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, capfd: pytest.CaptureFixture) -> None:
+    before = WEIGHTS.read_bytes()
+    stages.pretrain.main("cifar_aug")
+    assert WEIGHTS.read_bytes() == before
+    capfd.readouterr()
+    WEIGHTS.unlink()
+    stages.pretrain.main("cifar_aug")
+    assert WEIGHTS.read_bytes() == before
+    assert "going on in epoch 2, after 0 steps, from " in capfd.readouterr().out
+
+
+def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
+    study: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = WEIGHTS.read_bytes()
+    look = pretraining.look
+
+    def impatient(*args) -> None:
+        look(*args)
+        change(study, "optimizer.base_lr", 0.005)
+
+    monkeypatch.setattr(pretraining, "look", impatient)
+    WEIGHTS.unlink()
+    with pytest.raises(pretraining.ChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
+        stages.pretrain.main("cifar_aug")
+    assert not WEIGHTS.exists()
+    change(study, "optimizer.base_lr", 0.004)
+    monkeypatch.setattr(pretraining, "look", None)  # no epoch is trained again
+    stages.pretrain.main("cifar_aug")
+    assert WEIGHTS.read_bytes() == before
+
+
+def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
+    before = WEIGHTS.read_bytes()
+    models = WEIGHTS.parent
+    study.run("rm", "-rf", str(models))
+    models.write_text("a file, where a folder should be")
+    said = study.run(*COMMAND, fails=True)
+    assert "error: models/embedded/cifar_aug.safetensors cannot be written" in said
+    assert "make the folder writable, and run again" in said and "Traceback" not in said
+    models.unlink()
+    assert "going on in epoch 2" in study.run(*COMMAND)
+    assert WEIGHTS.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut short", "flipped"])
+def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str) -> None:
+    before = WEIGHTS.read_bytes()
+    file = Path("data/embedded/primary.npz")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.unlink()  # it may be a link into DVC's cache
+    file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    said = study.run(*COMMAND, fails=True)
+    assert "error: data/embedded/primary.npz is damaged" in said and "make it again" in said
+    assert "Traceback" not in said
+    assert WEIGHTS.read_bytes() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None:
+    change(study, "device", "cuda")
+    said = study.run(*COMMAND, fails=True)
+    assert "error: device = 'cuda' cannot be used here" in said and "Use `device: auto` or cpu." in said
+    assert "Traceback" not in said
+
+
+def test_too_little_memory_is_one_clear_message_with_the_batch_size(study: Repository) -> None:
+    before = WEIGHTS.read_bytes()
+    change(study, "studies.embedded.width", 1_000_000)  # 36 TB for the first convolution of the first stage
+    said = study.run(*COMMAND, fails=True)
+    assert "error: memory ran out with batch_size = 32 (" in said and "smaller `studies.<study>.batch_size`" in said
+    assert "Traceback" not in said
+    assert WEIGHTS.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Signals) -> None:
+    before = WEIGHTS.read_bytes()
+    change(study, "checkpoint_every", 0)
+    change(study, "studies.embedded.epochs", 30)
+    started = subprocess.Popen(
+        COMMAND, cwd=study.folder, env=study.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert started.stdout is not None
+    for line in started.stdout:
+        if line.startswith("epoch 3/30"):
+            started.send_signal(number)
+            break
+    said = started.communicate(timeout=60)[0]
+    assert started.returncode != 0
+    assert "stopped. The same command goes on from epoch " in said and "Traceback" not in said
+    assert WEIGHTS.read_bytes() == before
+    assert {run.info.status for run in study.tracked_runs() if run.data.params.get("epochs") == "30"} == {"KILLED"}
+
+
+def together(study: Repository, names: list[str]) -> list[str]:
+    """What the pretrainings print that start at the same time."""
+    command = [sys.executable, "-m", "stages.pretrain"]
+    pipe, env = subprocess.PIPE, {**study.environment, "DVC_ROOT": str(study.folder)}
+    started = [
+        subprocess.Popen([*command, name], cwd=study.folder, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        for name in names
+    ]
+    said = [process.communicate(timeout=240)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * len(names), said
+    return said
+
+
+def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> None:
+    before = WEIGHTS.read_bytes()
+    (study.folder / "mlflow.db").unlink()
+    WEIGHTS.unlink()
+    change(study, "studies.embedded.epochs", 6)
+    said = together(study, ["cifar_aug", "cifar_aug"])
+    assert sum("this very run is under way by process " in text for text in said) == 1
+    assert sum("epoch 6/6: " in text for text in said) == 1
+    [run] = study.tracked_runs()
+    assert run.info.status == "FINISHED"
+    assert WEIGHTS.read_bytes() != before
+
+
+def test_four_pretrainings_that_start_together_on_a_fresh_database_log_everything(study: Repository) -> None:
+    (study.folder / "mlflow.db").unlink()
+    names = ["one", "two", "three", "four"]
+    for name in names:
+        change(study, f"encoders.{name}", {"method": "vicreg", "backbone": "resnet18", "policy": "aug"})
+    together(study, names)
+    runs = study.tracked_runs()
+    assert sorted(run.data.tags["encoder"] for run in runs) == sorted(names)
+    history = json.loads(Path("results/embedded/pretrain-one.json").read_text())["history"]
+    for run in runs:
+        assert run.info.status == "FINISHED" and run.data.params["seed"] == "0"
+        assert run.data.metrics["loss"] == history[-1]["loss"] and "online/top1" in run.data.metrics
+
+
+def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = WEIGHTS.read_bytes()
+
+    def diverge(*args) -> None:
+        raise RuntimeError("diverged")
+
+    monkeypatch.setattr(pretraining, "look", diverge)
+    with pytest.raises(RuntimeError, match="diverged"):
+        stages.pretrain.main("cifar_aug")
+    assert WEIGHTS.read_bytes() == before
+    assert params.load().study == "embedded"
