@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def one_of_two(rank: int, folder: str) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
     os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/meeting"
     torch.set_num_threads(1)
+    warnings.simplefilter("error")
     with parallel.joined(CPU):
         assert parallel.share(BATCH) == slice(8 * rank, 8 * rank + 8)
         torch.save(trained(), Path(folder) / f"{rank}.pt")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -56,9 +57,21 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
 def summed(x: Tensor) -> Tensor:
     """Sum x over all processes; its gradient is summed over them likewise."""
-    from torch.distributed.nn.functional import all_reduce
+    return Sum.apply(x) if count() > 1 else x
 
-    return all_reduce(x) if count() > 1 else x
+
+class Sum(torch.autograd.Function):
+    """The sum over processes: each one's x is in the result of all, so each one's gradient comes from all."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return Sum.apply(gradient)
 
 
 def gathered(z: Tensor) -> Tensor:
@@ -81,7 +94,7 @@ def wrapped(method: nn.Module, device: torch.device) -> nn.Module:
         return method
     synchronise(method, device)
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(method, device_ids=ids, broadcast_buffers=False)
+    return nn.parallel.DistributedDataParallel(method, device_ids=ids)
 
 
 def synchronise(module: nn.Module, device: torch.device) -> None:
