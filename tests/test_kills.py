@@ -107,8 +107,12 @@ def start(repository: Repository, *args: str) -> subprocess.Popen[bytes]:
 
 def kill_one(repository: Repository, begin: Command, draw: random.Random) -> str | None:
     """Begin, and after a random while kill the training, DVC over it, or both; return what was killed."""
-    started = begin(repository)
-    wait_for(lambda: trainings(repository) or (started.poll() or 0) > 0, 60, "a training")
+    before, started = experiments(repository), begin(repository)
+
+    def over_already() -> bool:  # what ended in time is not run again; a queue's worker ends later than its command
+        return started.poll() is not None and (begin is not queue or experiments(repository) != before)
+
+    wait_for(lambda: trainings(repository) or over_already(), 60, "a training")
     time.sleep(draw.uniform(0, LONGEST))
     victim, how = draw.choice(VICTIMS)
     found = trainings(repository)
