@@ -11,6 +11,7 @@ from vicreg import devices, encoder, images, parallel, params, pretraining, reci
 def main(name: str) -> None:
     """Pretrain NAME, an entry of `encoders` in params.yaml, or finish what was cut off."""
     p = params.load()
+    parallel.use_own_gpu()
     device = devices.choose_device(p.device)
     if p.not_run(name) or not recipe.learns(p, name):
         with timed(p.study, f"pretrain-{name}", devices.accelerator(device)):
@@ -21,9 +22,10 @@ def main(name: str) -> None:
     elif (count := devices.choose_processes(p.processes, device, p.sizes.batch_size)) > 1:
         from vicreg.launch import launch  # torchrun costs seconds, and only several processes need it
 
+        pretraining.wait(p, name, *load(Paths(p.study)), device, count, scratch=scratch() / "pretrain", show=show)
         launch(count, "stages.pretrain", name)
     else:
-        learn(p, name, device)
+        learn(p, name, devices.numbered(device))
 
 
 def load(paths: Paths) -> tuple[images.Images, images.Images]:

@@ -129,6 +129,60 @@ def test_where_the_newest_is_damaged_the_one_before_is_used_and_a_person_is_told
     assert kept.newest() is None
 
 
+def damage(files: list[Path]) -> None:
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1])
+
+
+def test_damaged_checkpoints_are_put_aside_and_no_new_one_gives_way_to_them(tmp_path: Path) -> None:
+    kept, files = saved(tmp_path, [], epochs=9)
+    damage(files)
+    kept.note(kept.newest())
+    for epoch in (1, 2, 3):
+        kept.write({"epoch": epoch, "step": 0})
+    assert (kept.newest() or {})["epoch"] == 3
+    assert [int(file.name[:6]) for file in kept.files()] == [3, 2]
+    damage(kept.files()[:1])
+    kept.note(found := kept.newest())
+    assert (found or {})["epoch"] == 2
+    assert [int(file.name[:6]) for file in kept.files()] == [2]
+    assert len(list(kept.folder.glob("*.damaged"))) == 3
+
+
+def test_a_damaged_finish_does_not_outlive_the_next_one(tmp_path: Path) -> None:
+    for attempt in range(10):  # names sort by digest
+        kept = checkpoints(tmp_path / str(attempt))
+        kept.finish({"epoch": 4, "step": 0, "method": {"weight": torch.tensor(float(attempt))}, "result": {}})
+        damage(kept.files())
+        kept.finish({"epoch": 4, "step": 0, "method": {"weight": torch.tensor(float(attempt))}, "result": {"again": 1}})
+        assert (kept.newest() or {})["result"] == {"again": 1}
+
+
+def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path)
+    method = recipe.build(tiny(), "cifar_aug", PIXELS)
+    for record in (records := recipe.train(tiny(), "cifar_aug", method, PIXELS, CPU, offer=kept.offer)):
+        if record["epoch"] == 2:
+            with torch.no_grad():
+                next(method.parameters()).fill_(float("nan"))
+            break
+    with pytest.raises(training.TrainingError, match=r"weights are not finite. The last good checkpoint is kept"):
+        next(records)
+    good = kept.newest()
+    assert good is not None and (good["epoch"], good["step"]) == (2, 2)
+    assert all(value.isfinite().all() for value in good["method"].values())
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    kept, _ = saved(tmp_path, [])
+    with checkpoint.atomic.writing(kept.folder / "x.ckpt") as stream:
+        stream.write(b"half")
+        [half] = kept.folder.glob(".x.ckpt*")
+        half.with_name(".000009-00000000-f.ckpt.abc.part").write_bytes(b"half a checkpoint")
+    with kept.held():
+        assert not list(kept.folder.glob(".*"))
+
+
 def test_another_runs_checkpoint_is_never_used(tmp_path: Path) -> None:
     said: list[str] = []
     _, files = saved(tmp_path, [])
@@ -219,11 +273,13 @@ def test_runs_that_finished_are_forgotten_after_a_week_and_others_are_not(tmp_pa
     for kept in (old, unfinished):
         kept.write({"epoch": 1, "step": 0, "method": {}})
     old.finish({"epoch": 2, "step": 0, "method": {}, "optimizer": "much", "result": {}})
-    assert (old.newest() or {}).keys() == {"epoch", "step", "method", "result", "run"}
+    assert (old.newest() or {}).keys() == {"epoch", "step", "method", "result", "run", "surroundings"}
     present = checkpoint.Checkpoints(tmp_path, "present", {})
     with present.held():
         assert old.folder.exists()
     os.utime(old.folder / "finished", (0, time.time() - 8 * 24 * 3600))
+    with checkpoint.FileLock(old.folder / "lock"), present.held():
+        assert old.folder.exists()  # somebody has it
     with present.held():
         assert not old.folder.exists() and unfinished.folder.exists()
 
@@ -254,7 +310,7 @@ def test_everything_that_shapes_a_run_is_in_its_name(monkeypatch: pytest.MonkeyP
     assert shape() != first
 
 
-def test_a_digest_of_code_follows_imports_and_overlooks_comments(
+def test_a_digest_of_code_follows_imports_and_overlooks_comments_and_docstrings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"vicreg.one": "from vicreg import two\nx = 1\n", "vicreg.two": "y = 2\n", "vicreg.three": "z = 3\n"}
@@ -263,7 +319,7 @@ def test_a_digest_of_code_follows_imports_and_overlooks_comments(
     monkeypatch.setattr(version, "source", lambda module: tmp_path / module if module in files else None)
     first = version.digest("vicreg.one")
     (tmp_path / "vicreg.three").write_text("z = 4\n")
-    (tmp_path / "vicreg.two").write_text("# a comment\ny  =  2\n")
+    (tmp_path / "vicreg.two").write_text('"""A docstring."""\n# a comment\ny  =  2\n')
     assert version.digest("vicreg.one") == first
     (tmp_path / "vicreg.two").write_text("y = 3\n")
     assert version.digest("vicreg.one") != first

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import psutil
 import pytest
 from conftest import Repository
 from ruamel.yaml import YAML
+
+from vicreg import checkpoint
 
 SEED = 20261120
 STAGE = "pretrain@cifar_aug"
@@ -105,8 +108,17 @@ def start(repository: Repository, *args: str) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_one(repository: Repository, begin: Command, draw: random.Random) -> str | None:
-    """Begin, and after a random while kill the training, DVC over it, or both; return what was killed."""
+@dataclass(frozen=True)
+class Kill:
+    """What was killed when, and the epoch and step of the newest checkpoint by then."""
+
+    what: str
+    when: float
+    position: tuple[int, int]
+
+
+def kill_one(repository: Repository, begin: Command, draw: random.Random) -> Kill | None:
+    """Begin, and after a random while kill the training, DVC over it, or both; None where it came too late."""
     before, started = experiments(repository), begin(repository)
 
     def over_already() -> bool:  # what ended in time is not run again; a queue's worker ends later than its command
@@ -120,8 +132,11 @@ def kill_one(repository: Repository, begin: Command, draw: random.Random) -> str
     for process in (found if victim != "DVC" else []) + (over if victim != "training" else []):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(how)
+    kept = sorted(repository.folder.glob(".vicreg/pretrain/*/*.ckpt"))
+    position = checkpoint.position(kept[-1]) if kept else (1, 0)
+    when = time.time()
     started.wait(timeout=120)
-    return f"{victim} by {how.name}" if found else None
+    return Kill(f"{victim} by {how.name}", when, position) if found else None
 
 
 def check(repository: Repository, undisturbed: Repository, revision: str) -> None:
@@ -137,15 +152,28 @@ def check(repository: Repository, undisturbed: Repository, revision: str) -> Non
         assert [entry.step for entry in client.get_metric_history(run.info.run_id, metric)] == list(epochs)
 
 
+def check_starts(repository: Repository, killed: list[Kill]) -> None:
+    """Every process that had the run after a kill went on from where the newest checkpoint was, or from later."""
+    [file] = repository.folder.glob(".vicreg/pretrain/*/starts")
+    starts = [line.split() for line in file.read_text().splitlines()]
+    for when, _, _, _, epoch, _, step in starts:
+        for kill in killed:
+            assert float(when) < kill.when or (int(epoch), int(step)) >= kill.position, (starts, killed)
+    assert any(int(step) for *_, step in starts), "no process went on in the middle of an epoch"
+
+
 def kill_often(repository: Repository, undisturbed: Repository, begin: Command, kills: int, seed: int) -> None:
     """Kill as often as asked, in rounds that begin anew and end with a command that is left alone, and a check."""
     draw = random.Random(seed)
     while kills > 0:
         begin_anew(repository)
-        killed = [kill_one(repository, begin, draw) for _ in range(min(kills, draw.randint(3, 9)))]
-        kills -= sum(name is not None for name in killed)
-        print(f"seed {seed}: killed {killed}, {kills} to come", flush=True)
+        tried = [kill_one(repository, begin, draw) for _ in range(min(kills, draw.randint(3, 9)))]
+        killed = [kill for kill in tried if kill is not None]
+        kills -= len(killed)
+        told = ", ".join(f"{kill.what} at {kill.position}" for kill in killed)
+        print(f"seed {seed}: {told}; {kills} to come", flush=True)
         check(repository, undisturbed, ended(repository, begin))
+        check_starts(repository, killed)
 
 
 def ended(repository: Repository, begin: Command) -> str:

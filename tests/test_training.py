@@ -13,7 +13,7 @@ from vicreg.images import Images
 from vicreg.methods.vicreg import Objective
 from vicreg.policy import Policy
 from vicreg.sources import embedded
-from vicreg.training import TrainingError, pretrain
+from vicreg.training import TrainingError, explained_memory, pretrain
 
 CPU = torch.device("cpu")
 PARAMS = params.load()
@@ -116,21 +116,18 @@ def test_the_indicators_of_collapse_are_recorded_at_the_end_of_each_epoch():
         assert 1 <= record["effective_rank"] <= 8
 
 
-def test_running_out_of_memory_says_which_batch_was_tried():
-    class Greedy(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-
-        def forward(self, views):
-            return {"loss": self.weight.sum() * torch.zeros(1 << 50, dtype=torch.float64).sum()}
-
-    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
-    method, generator = Greedy(), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.0)
-    with pytest.raises(TrainingError, match=r"memory ran out with batch_size = 4 .*allocate memory") as error:
-        list(pretrain(method, images, Policy(), optimizer, lambda s: 1.0, epochs=1, batch_size=4, generator=generator))
+@pytest.mark.parametrize("said", ["CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", None])
+def test_running_out_of_memory_says_which_batch_was_tried(said):
+    with pytest.raises(TrainingError, match=r"memory ran out with batch_size = 4 ") as error, explained_memory(4):
+        if said:
+            raise RuntimeError(said)
+        torch.zeros(1 << 50, dtype=torch.float64)
     assert "smaller `studies.<study>.batch_size`" in str(error.value)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"), explained_memory(4):
+        raise RuntimeError("shapes differ")
 
 
 def test_means_are_over_the_steps_of_an_epoch():

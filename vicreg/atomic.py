@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+PART = ".part"  # how a file's name ends while it is written; DVC and git overlook what a kill leaves of it
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
@@ -17,7 +19,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream

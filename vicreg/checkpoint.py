@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,9 @@ def restore(
         if "cuda_generator" in state:
             torch.cuda.set_rng_state(state["cuda_generator"], generator.device)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"the checkpoint is not of this architecture: {error}") from error
+        raise CheckpointError(
+            f"the checkpoint is not of this architecture: {error}\nRemove its folder to begin anew."
+        ) from error
 
 
 class Checkpoints:
@@ -69,7 +71,7 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """The files of checkpoints, newest first."""
-        return sorted(self.folder.glob("*.ckpt"), reverse=True)
+        return sorted(self.folder.glob("[0-9]*-[0-9]*-*.ckpt"), reverse=True)
 
     def newest(self) -> dict[str, Any] | None:
         """Return the newest checkpoint that is whole and this run's; None where there is none. Others are told of."""
@@ -79,6 +81,16 @@ class Checkpoints:
             except (OSError, CheckpointError) as error:
                 self.say(f"{file} is passed over: {error}")
         return None
+
+    def note(self, state: dict[str, Any] | None) -> None:
+        """Note where this process goes on, and put aside newer checkpoints, which are damaged."""
+        at = (state["epoch"], state["step"]) if state else (1, 0)
+        for file in self.files():
+            if position(file) <= at and state:
+                break
+            file.replace(file.with_suffix(".damaged"))
+        with atomic.explained(self.folder), (self.folder / "starts").open("a", encoding="utf-8") as starts:
+            starts.write(f"{time.time():.3f} process {os.getpid()} epoch {at[0]} step {at[1]}\n")
 
     def read(self, file: Path) -> dict[str, Any]:
         content = file.read_bytes()
@@ -97,48 +109,66 @@ class Checkpoints:
         if time.monotonic() - self.saved >= self.every:
             self.write(state())
 
-    def write(self, state: dict[str, Any]) -> None:
-        """Write `state`, which holds `epoch` and `step`, and remove what is older than the last KEPT."""
+    def write(self, state: dict[str, Any], kept: int = KEPT) -> None:
+        """Write `state`, which holds `epoch` and `step`; with it `kept` checkpoints remain."""
         stream = io.BytesIO()
-        torch.save({**state, "run": self.run}, stream)
+        torch.save({**state, "run": self.run, "surroundings": surroundings()}, stream)
         content = stream.getbuffer()
         name = f"{state['epoch']:06d}-{state['step']:08d}-{hashlib.sha256(content).hexdigest()[:32]}.ckpt"
         with atomic.writing(self.folder / name) as file:
             file.write(content)
-        for old in self.files()[KEPT:]:
+        for old in [file for file in self.files() if file.name != name][kept - 1 :]:
             old.unlink(missing_ok=True)
         self.saved = time.monotonic()
 
     def finish(self, state: dict[str, Any]) -> None:
         """Keep the weights of a finished run alone, for the case that what it made of them gets lost."""
-        self.write({key: value for key, value in state.items() if key in ("method", "epoch", "step", "result")})
-        for old in self.files()[1:]:
-            old.unlink(missing_ok=True)
+        self.write({key: value for key, value in state.items() if key in ("method", "epoch", "step", "result")}, kept=1)
         (self.folder / "finished").touch()
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the run: another process that has it is waited for, and named."""
-        holder, lock = self.folder / "holder", FileLock(self.folder / "lock")
         with atomic.explained(self.folder):
             self.forget_finished()
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                by = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-                self.say(f"this very run is under way by {by}; waiting until it ends, to take its result or to go on")
-                lock.acquire()
+            lock = self.acquired()
+            for leftover in self.folder.glob(f".*{atomic.PART}"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+            (self.folder / "finished").unlink(missing_ok=True)
         try:
             since = time.strftime("%Y-%m-%d %H:%M:%S")
-            with atomic.writing(holder) as file:
+            with atomic.writing(self.folder / "holder") as file:
                 file.write(f"process {os.getpid()} on {platform.node()} since {since}".encode())
             yield
         finally:
             lock.release()
 
+    def acquired(self) -> FileLock:
+        holder, lock = self.folder / "holder", FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            by = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            self.say(f"this very run is under way by {by}; waiting until it ends, to take its result or to go on")
+            lock.acquire()
+        return lock
+
     def forget_finished(self) -> None:
-        """Remove the folders of other runs that finished long ago."""
+        """Remove the folders of other runs that finished long ago and that nobody holds."""
         for mark in self.root.glob("*/finished"):
-            if mark.parent != self.folder and time.time() - mark.stat().st_mtime > FINISHED_FOR:
-                shutil.rmtree(mark.parent, ignore_errors=True)
+            with suppress(FileNotFoundError, Timeout):
+                if mark.parent != self.folder and time.time() - mark.stat().st_mtime > FINISHED_FOR:
+                    with FileLock(mark.parent / "lock", timeout=0):
+                        shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def position(file: Path) -> tuple[int, int]:
+    """The epoch and step in a checkpoint's name."""
+    epoch, step, _ = file.stem.split("-")
+    return int(epoch), int(step)
+
+
+def surroundings() -> dict[str, Any]:
+    """What shapes a CPU's last bits beside the run itself: to be told of when a run goes on in others."""
+    return {"threads": torch.get_num_threads(), "processor": torch.backends.cpu.get_cpu_capability()}

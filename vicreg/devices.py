@@ -15,6 +15,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def numbered(device: torch.device) -> torch.device:
+    """The device with its number: tensors on "cuda" say that they are on "cuda:0", which is not equal to it."""
+    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype of `precision`; "auto" is bfloat16 where the device has instructions for it, else float32."""
     if precision != "auto":

@@ -30,7 +30,7 @@ def batches(
     From host memory, a batch is gathered while the device still works on the one before, since copies out of pinned
     memory do not wait for it.
     """
-    if images.device == device:
+    if images.device.type == device.type:  # "cuda" and "cuda:0" are the same place, and not equal
         for part in order.split(batch_size):
             yield images[part[share]]
         return

@@ -44,8 +44,9 @@ def surroundings(folder: Path, count: int) -> dict[str, str]:
 
 
 def explanation(error: ChildFailedError, count: int) -> str:
-    rank, failure = error.get_first_failure()
-    killed = failure.exitcode < 0
+    """Which process failed and how: one that was killed rather than one that then missed it."""
+    killed = [(rank, failure) for rank, failure in error.failures.items() if failure.exitcode < 0]
+    rank, failure = killed[0] if killed else error.get_first_failure()
     how = f"was killed by {failure.signal_name()}" if killed else f"ended with exit status {failure.exitcode}"
     why = "Memory may have run out: see `dmesg`." if killed else "What it said stands above."
     return f"process {rank} of {count} {how}, and the others were stopped. {why} The next run goes on."

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
-PATIENCE = timedelta(hours=2)  # for a process that evaluates or saves while the others wait
+PATIENCE = timedelta(days=1)  # while one process evaluates or saves; that one died, torchrun notices at once
 
 
 def count() -> int:
@@ -41,18 +41,31 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def use_own_gpu() -> None:
+    """Keep a process that torchrun started off the GPUs of the others."""
+    if started_by_torchrun() and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
     """Make this process, started by torchrun, one of its group; yield the device that is its own."""
-    own = torch.device(device.type, int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
+    own = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
     backend, where = ("nccl" if own.type == "cuda" else "gloo"), os.environ.get("VICREG_RENDEZVOUS", "env://")
     number, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     dist.init_process_group(backend, init_method=where, timeout=PATIENCE, rank=number, world_size=size)
     yield own
     dist.barrier()  # not after an error: the others would wait for this process, which torchrun will end
     dist.destroy_process_group()
+
+
+def agreed(numbers: tuple[int, ...]) -> bool:
+    """Whether all processes have the same numbers."""
+    if count() == 1:
+        return True
+    everyone: list[Any] = [None] * count()
+    dist.all_gather_object(everyone, numbers)
+    return all(other == numbers for other in everyone)
 
 
 def summed(x: Tensor) -> Tensor:

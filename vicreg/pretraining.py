@@ -45,13 +45,15 @@ def run(
     Raises ChangedError, and does not save, where parameters or code are no longer those it began with; and what
     `vicreg.training.pretrain` raises.
     """
-    arrays = [seen.pixels, seen.labels, looked_at.pixels, looked_at.labels]
-    shape = recipe.shape(p, name, arrays, device)
-    kept = checkpoint.Checkpoints(scratch, f"{p.study}-{name}", shape, p.checkpoint_every, show)
+    kept, unchanged = prepared(p, name, seen, looked_at, device, None, scratch, show)
     result = about(seen) | {"worked": 0.0}
-    with training.explained_memory(p.sizes.batch_size):
+    with (
+        training.explained_memory(p.sizes.batch_size),
+        led(kept.held),
+        led(lambda: tracked(p, name, seen, kept)) as current,
+        interruptible(kept, show),
+    ):
         method = recipe.build(p, name, seen.pixels)
-    with led(kept.held), led(lambda: tracked(p, name, seen, kept)) as current, interruptible(kept, show):
         resumed = newest(kept)
         if resumed is not None:
             result = resumed["result"]
@@ -71,8 +73,45 @@ def run(
             log(current, result, since=int(record["epoch"]))
             show(line(result, p))
         kept.finish({"method": method.state_dict(), "epoch": p.sizes.epochs + 1, "step": 0, "result": result})
-        check_unchanged(reload(), p, name, lambda now: recipe.shape(now, name, arrays, device) == shape)
+        check_unchanged(reload(), p, name, unchanged)
         current.artifact(save(method, result), "weights")
+
+
+def wait(
+    p: Params,
+    name: str,
+    seen: Images,
+    looked_at: Images,
+    device: torch.device,
+    processes: int,
+    *,
+    scratch: Path,
+    show: Callable[[str], None],
+) -> None:
+    """Wait until nobody else has the run that so many processes are about to share."""
+    with prepared(p, name, seen, looked_at, device, processes, scratch, show)[0].held():
+        pass
+
+
+def prepared(
+    p: Params,
+    name: str,
+    seen: Images,
+    looked_at: Images,
+    device: torch.device,
+    processes: int | None,
+    scratch: Path,
+    show: Callable[[str], None],
+) -> tuple[checkpoint.Checkpoints, Callable[[Params], bool]]:
+    """The checkpoints of a pretraining, and whether other parameters, and the code as it is then, describe the same."""
+    arrays = [seen.pixels, seen.labels, looked_at.pixels, looked_at.labels]
+
+    def shape(now: Params) -> dict[str, Any]:
+        return recipe.shape(now, name, arrays, device, processes)
+
+    first = shape(p)
+    kept = checkpoint.Checkpoints(scratch, f"{p.study}-{name}", first, p.checkpoint_every, show)
+    return kept, lambda now: shape(now) == first
 
 
 def about(seen: Images) -> dict[str, Any]:
@@ -100,12 +139,24 @@ def tracked(p: Params, name: str, seen: Images, kept: checkpoint.Checkpoints) ->
 
 
 def newest(kept: checkpoint.Checkpoints) -> dict[str, Any] | None:
-    """Return the newest checkpoint, read by every process before any writes another."""
+    """Return the newest checkpoint, read by every process before any writes another.
+
+    Raises CheckpointError where processes do not find the same one.
+    """
     parallel.barrier()
     found = kept.newest()
-    parallel.barrier()
-    if found is not None and parallel.leads():
-        kept.say(f"going on in epoch {found['epoch']}, after {found['step']} steps, from {kept.folder}")
+    if not parallel.agreed((found["epoch"], found["step"]) if found else (0, 0)):
+        raise checkpoint.CheckpointError(
+            f"the processes do not find the same checkpoint in {kept.folder}: every machine must see the same folder"
+        )
+    if parallel.leads():
+        kept.note(found)
+        if found is not None:
+            kept.say(f"going on in epoch {found['epoch']}, after {found['step']} steps, from {kept.folder}")
+            if (before := found["surroundings"]) != (now := checkpoint.surroundings()):
+                kept.say(
+                    f"warning: it began with {before}, now there is {now}: the last bits of the weights may differ"
+                )
     return found
 
 

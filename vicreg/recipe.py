@@ -48,16 +48,19 @@ def learns(p: Params, name: str) -> bool:
     return lookup.member("methods", p.encoders[name].method).LEARNS
 
 
-def shape(p: Params, name: str, arrays: list[np.ndarray], device: torch.device) -> dict[str, Any]:
+def shape(
+    p: Params, name: str, arrays: list[np.ndarray], device: torch.device, processes: int | None = None
+) -> dict[str, Any]:
     """Everything that shapes a training of the encoder `name`, to the last bit, as nested plain values.
 
     arrays: the images it learns from and is looked at with, and their labels, in their order.
+    processes: how many train together, where these are not yet they.
     """
     entry, steps = p.encoders[name], len(arrays[0]) // p.sizes.batch_size * p.sizes.epochs
     modules = ["vicreg.recipe", "vicreg.online", f"vicreg.methods.{entry.method}", f"vicreg.backbones.{entry.backbone}"]
     computed = {
         "device": device.type,
-        "processes": parallel.count(),
+        "processes": processes or parallel.count(),
         "dtype": str(devices.choose_dtype(p.precision, device)),
         "compiled": devices.choose_compile(p.compile, device, steps),
         "torch": torch.__version__,

@@ -106,23 +106,24 @@ def run(
     stage, study, encoder, dataset, probe become tags, besides the DVC experiment and the git commit.
     fingerprint: the data's, a hash in hexadecimal; with `dataset` it is the run's dataset in MLflow.
     params: nested or flat; nested keys are joined with dots.
-    remembered: a file for the run's id. Where it holds one that the store knows, that run goes on.
+    remembered: a file for the run's id. Where it holds one that the store knows, that run goes on; the name of its
+        folder becomes a tag, by which a run is found that was cut off before its id was written.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
     Raises TrackingError at the start, when the store cannot be used.
     """
     tags = {"stage": stage, "study": study, "encoder": encoder, "dataset": dataset, "probe": probe}
-    tags |= {"fingerprint": fingerprint} | provenance()
+    tags |= {"fingerprint": fingerprint, "folder": remembered.parent.name if remembered else None} | provenance()
     try:
         client, experiment_id = store(tracking_uri())
         known = clipped({key: value for key, value in tags.items() if value}, "tag")
-        current = reopened(client, remembered, known)
+        current = reopened(client, experiment_id, remembered, known)
         if current is None:
             begun = client.create_run(experiment_id, run_name=name, tags=known)
             current = Run(client, begun.info.run_id)
-            if remembered is not None:
-                with atomic.writing(remembered) as file:
-                    file.write(current.id.encode())
+        if remembered is not None:
+            with atomic.writing(remembered) as file:
+                file.write(current.id.encode())
         if not current.described:
             describe(current, dataset, fingerprint, params)
     except Exception as error:
@@ -136,21 +137,12 @@ def run(
         current.end("FINISHED")
 
 
-def reopened(client: Any, remembered: Path | None, tags: Mapping[str, str]) -> Run | None:
-    """Return the run whose id the file holds, running again and aware of what it has; None where there is none."""
-    from mlflow.exceptions import MlflowException
-
-    if remembered is None or not remembered.exists():
+def reopened(client: Any, experiment_id: str, remembered: Path | None, tags: Mapping[str, str]) -> Run | None:
+    """Return the run that `remembered` speaks of, running again and aware of what it has; None where there is none."""
+    found = known_run(client, experiment_id, remembered) if remembered is not None else None
+    if found is None:
         return None
-    current = Run(client, remembered.read_text(encoding="utf-8").strip())
-    try:
-        found = client.get_run(current.id)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    if found.info.lifecycle_stage != "active":
-        return None
+    current = Run(client, found.info.run_id)
     current.described = bool(found.data.params)
     client.update_run(current.id, status="RUNNING")
     for key, value in tags.items():
@@ -158,6 +150,22 @@ def reopened(client: Any, remembered: Path | None, tags: Mapping[str, str]) -> R
     for name in found.data.metrics:
         current.known |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
     return current
+
+
+def known_run(client: Any, experiment_id: str, remembered: Path) -> Any:
+    """The store's run whose id the file holds, or without a file a running one with its folder's name, or None."""
+    from mlflow.exceptions import MlflowException
+
+    if not remembered.exists():
+        wanted = f"tags.folder = '{remembered.parent.name}' and attributes.status = 'RUNNING'"
+        return next(iter(client.search_runs([experiment_id], wanted)), None)
+    try:
+        found = client.get_run(remembered.read_text(encoding="utf-8").strip())
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return found if found.info.lifecycle_stage == "active" else None
 
 
 def describe(run: Run, dataset: str, fingerprint: str, params: Mapping[str, Any]) -> None:

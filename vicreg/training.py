@@ -13,6 +13,13 @@ from tqdm import tqdm
 from vicreg import checkpoint, collapse, feed, parallel
 from vicreg.views import Policy, two_views
 
+HELPS = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
+OUT_OF_MEMORY = (
+    "allocate memory",
+    "out of memory",
+    "ALLOC_FAILED",
+)  # in an error of no type of its own
+
 State = Callable[[], dict[str, Any]]
 
 
@@ -75,6 +82,7 @@ def pretrain(
         at = position(resumed, device)
 
     def state() -> dict[str, Any]:
+        check_sound(method, at)
         return {**checkpoint.capture(method, optimizer, generator), **as_state(at, start)}
 
     module = parallel.wrapped(method, device)
@@ -92,33 +100,33 @@ def pretrain(
             at.order = torch.randperm(len(images), generator=generator, device=device)[: steps * batch_size]
         method.train()
         for batch in feed.batches(images, at.order[at.step * batch_size :], batch_size, device, mine):
-            with explained_memory(batch_size):
-                views = two_views(
-                    batch,
-                    policy,
-                    generator,
-                    of=batch_size,
-                    start=mine.start,
-                    compiled=compiled and device.type != "cpu",
-                )
-                with autocast(device, dtype):
-                    terms = forward(views)
-                embeddings = terms.pop("embeddings", None)
-                terms["loss"].backward()
-                lr = set_rate(optimizer, schedule((epoch - 1) * steps + at.step))
-                optimizer.step()
-                optimizer.zero_grad()
+            views = two_views(
+                batch,
+                policy,
+                generator,
+                of=batch_size,
+                start=mine.start,
+                compiled=compiled and device.type != "cpu",
+            )
+            with autocast(device, dtype):
+                terms = forward(views)
+            embeddings = terms.pop("embeddings", None)
+            terms["loss"].backward()
+            lr = set_rate(optimizer, schedule((epoch - 1) * steps + at.step))
+            optimizer.step()
+            optimizer.zero_grad()
             at.step += 1
             at.recorded.append(torch.stack([term.detach() for term in terms.values()]))
             bar.update(batch_size)
             if at.step < steps:
                 offer(state)
         means = checked(torch.stack(at.recorded).cpu(), list(terms), epoch)
-        found = {} if embeddings is None else not_collapsed(collapse.indicators(embeddings), means, epoch)
+        found = {} if embeddings is None else collapse.indicators(embeddings)
         seconds = time.perf_counter() - start
         speed = steps * batch_size / seconds
         at = Position(epoch + 1)
         yield {"epoch": epoch, **means, **found, "lr": lr, "images_per_second": speed, "seconds": seconds}
+        check_spread(found, means, epoch)
         offer(state)
     bar.close()
 
@@ -160,7 +168,8 @@ def explained_memory(batch_size: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        ran_out = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error)
+        said = any(words in str(error) for words in OUT_OF_MEMORY)
+        ran_out = said or isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if not ran_out:
             raise
         raise TrainingError(
@@ -179,19 +188,23 @@ def checked(recorded: Tensor, names: list[str], epoch: int) -> dict[str, float]:
     if not finite.all():
         step = int((~finite.all(dim=1)).nonzero()[0])
         wrong = ", ".join(name for name, good in zip(names, finite[step], strict=True) if not good)
-        raise TrainingError(
-            f"epoch {epoch}, step {step + 1} of {len(recorded)}: not finite: {wrong}.\n"
-            "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
-        )
+        raise TrainingError(f"epoch {epoch}, step {step + 1} of {len(recorded)}: not finite: {wrong}.\n{HELPS}")
     return dict(zip(names, recorded.mean(dim=0, dtype=torch.float64).tolist(), strict=True))
 
 
-def not_collapsed(found: dict[str, float], means: dict[str, float], epoch: int) -> dict[str, float]:
-    """Return the indicators `found`; raises TrainingError where nothing is left of the embeddings' spread."""
-    if found["embedding_std"] < collapse.GONE:
+def check_spread(found: dict[str, float], means: dict[str, float], epoch: int) -> None:
+    """Raise TrainingError where indicators of collapse say that nothing is left of the embeddings' spread."""
+    if found.get("embedding_std", 1.0) < collapse.GONE:
         raise TrainingError(
             f"epoch {epoch}: the embeddings collapsed: their standard deviation is {found['embedding_std']:.1e}, below "
             f"{collapse.GONE}, with a variance term of {means.get('variance', float('nan')):.3f}.\n"
             "What usually helps: a larger `vicreg.variance`, a lower `optimizer.base_lr`, a larger batch."
         )
-    return found
+
+
+def check_sound(method: nn.Module, at: Position) -> None:
+    """Raise TrainingError where a weight is not finite: no good checkpoint gives way to such a one."""
+    if not all(bool(parameter.isfinite().all()) for parameter in method.parameters()):
+        raise TrainingError(
+            f"epoch {at.epoch}, step {at.step}: weights are not finite. The last good checkpoint is kept.\n{HELPS}"
+        )
