@@ -7,38 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from vicreg import atomic
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where a study's files lie, as dvc.yaml has them."""
-
-    study: str
-
-    def data(self, name: str) -> Path:
-        return Path("data", self.study, f"{name}.npz")
-
-    def model(self, encoder: str) -> Path:
-        return Path("models", self.study, f"{encoder}.safetensors")
-
-    def features(self, encoder: str, slot: str) -> Path:
-        return Path("features", self.study, f"{encoder}-{slot}.npz")
-
-    def result(self, name: str) -> Path:
-        return Path("results", self.study, f"{name}.json")
-
-    def report(self, name: str) -> Path:
-        return Path("reports", self.study, name)
-
-
-SLOTS = ("primary", "transfer")
+from vicreg import atomic, failures
+from vicreg.places import SLOTS as SLOTS
+from vicreg.places import Paths as Paths
 
 
 def scratch() -> Path:
@@ -93,9 +69,7 @@ def run(command: Callable[..., None]) -> None:
     try:
         typer.run(command)
     except Exception as error:
-        bug = isinstance(error, (KeyError, IndexError, TypeError, AttributeError, AssertionError))
-        if bug or os.environ.get("VICREG_TRACEBACK"):
+        if not failures.mendable(error):
             raise
-        process = f"process {rank}: " if (rank := os.environ.get("RANK")) else ""
-        typer.secho(f"\n{process}error: {error}\n(VICREG_TRACEBACK=1 shows where)", fg="red", err=True)
+        failures.told(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
         sys.exit(1)

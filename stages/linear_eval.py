@@ -1,10 +1,13 @@
-"""linear_eval: features x all probes -> results/<study>/linear_eval-<encoder>.json, a run per probe."""
+"""linear_eval: features x all probes -> results/<study>/linear_eval-<encoder>.json and the heads, a run per probe."""
 
 import json
 import time
+from typing import Any
+
+from torch import nn
 
 from stages import SLOTS, Paths, run, timed, write_json
-from vicreg import blind, chance, devices, intervals, params, tracking
+from vicreg import blind, chance, devices, evaluation, head_files, intervals, params, tracking, weights
 
 
 def main(name: str) -> None:
@@ -13,52 +16,72 @@ def main(name: str) -> None:
     p.encoder(name)
     paths = Paths(p.study)
     device = devices.choose_device(p.device)
-    result: dict = {"encoder": name, "datasets": {}}
     with timed(p.study, f"linear_eval-{name}", devices.accelerator(device)):
-        for slot in SLOTS:
-            features = blind.load(paths.features(name, slot))
-            if "not_run" in features:
-                result = {"encoder": name, "not_run": str(features["not_run"])}
-                break
-            result["datasets"][slot] = {
-                "key": getattr(p.sizes, slot),
-                "name": str(features["name"]),
-                "genuine": bool(features["genuine"]),
-                "classes": len(features["classes"]),
-                "train": len(features["probe_train"]),
-                "test": len(features["probe_test"]),
-                "probes": {probe: judge(p, name, slot, probe, features, device) for probe in p.probes.names()},
-            }
-        write_json(paths.result(f"linear_eval-{name}"), result)
+        features = {slot: blind.load(paths.features(name, slot)) for slot in SLOTS}
+        reasons = [str(found["not_run"]) for found in features.values() if "not_run" in found]
+        if reasons:
+            weights.save_not_run(paths.heads(name), reasons[0])
+            write_json(paths.result(f"linear_eval-{name}"), {"encoder": name, "not_run": reasons[0]})
+            return
+        heads: dict[tuple[str, str], nn.Module] = {}
+        datasets = {slot: about(p, slot, found) for slot, found in features.items()}
+        for slot, found in features.items():
+            for probe in p.probes.names():
+                datasets[slot]["probes"][probe], heads[slot, probe] = judge(p, name, slot, probe, found, device)
+        top1 = {slot: {probe: score["top1"] for probe, score in datasets[slot]["probes"].items()} for slot in SLOTS}
+        judged = {"encoder": name, "weights": described(features["primary"])["digest"]["encoder"], "top1": top1}
+        head_files.save(paths.heads(name), heads, judged)
+        write_json(paths.result(f"linear_eval-{name}"), {"encoder": name, "datasets": datasets})
 
 
-def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, device) -> dict:
+def about(p: params.Params, slot: str, features: dict) -> dict[str, Any]:
+    return {
+        "key": getattr(p.sizes, slot),
+        "name": str(features["name"]),
+        "genuine": bool(features["genuine"]),
+        "classes": len(features["classes"]),
+        "train": len(features["probe_train"]),
+        "test": len(features["probe_test"]),
+        "probes": {},
+    }
+
+
+def described(features: dict) -> dict[str, Any]:
+    """What the file of weights that made these features says of itself."""
+    return dict(json.loads(str(features["description"])))
+
+
+def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, device) -> tuple[dict, nn.Module]:
     settings = p.probes.section(probe)
-    dataset = str(features["name"])
+    dataset, classes, origin = str(features["name"]), len(features["classes"]), described(features)
     with tracking.run(
-        f"{probe} {name} {dataset}",
+        f"{name} {probe} {getattr(p.sizes, slot)}",
         stage="linear_eval",
         study=p.study,
         encoder=name,
         dataset=dataset,
         probe=probe,
         fingerprint=str(features["fingerprint"]),
-        params={**json.loads(str(features["description"])), probe: settings},
+        weights=origin["digest"]["encoder"],
+        params={**origin, probe: settings},
     ) as tracked:
         start = time.perf_counter()
-        guesses, chosen = blind.guess(probe, features, settings, seed=p.seed, device=device)
+        guesses, chosen, head = blind.guess(probe, features, settings, seed=p.seed, device=device)
         labels = blind.revealed(Paths(p.study).features(name, slot), features, guesses)
         score = intervals.score(guesses, labels, p.seed)
         seconds = round(time.perf_counter() - start, 2)
         score = chance.cleared(score, probe, settings, features, seed=p.seed, device=device)
+        score["confusion"] = evaluation.confusion(guesses[-1], labels, classes).tolist()
         for point in score["curve"] or [{"epoch": 0, **score}]:
             tracked.metrics({key: point[key] for key in ("top1", "top5")}, point["epoch"])
         tracked.metrics({key: score[key] for key in ("top1_low", "top1_high")})
         tracked.metrics({f"chosen/{key}": value for key, value in chosen.items() if isinstance(value, (int, float))})
         print(f"{dataset}: {probe}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}", flush=True)
         if score["at_chance"]:
-            print(chance.warning(probe, score, len(features["classes"])), flush=True)
-    return {**score, "settings": {**settings, **chosen}, "seconds": seconds}
+            print(chance.warning(probe, score, classes), flush=True)
+        result = {**score, "settings": {**settings, **chosen}, "seconds": seconds}
+        tracked.text(json.dumps(result, indent=1), "result.json")
+    return result, head
 
 
 if __name__ == "__main__":

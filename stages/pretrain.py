@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from stages import Paths, run, scratch, show, timed, write_json, write_seconds
-from vicreg import devices, encoder, images, parallel, params, pretraining, recipe
+from vicreg import devices, encoder, images, parallel, params, pretraining, recipe, weights
 
 
 def main(name: str) -> None:
@@ -39,7 +39,7 @@ def keep_as_it_is(p: params.Params, name: str) -> None:
     paths = Paths(p.study)
     result: dict = {"encoder": name}
     if reason := p.not_run(name):
-        encoder.save_not_run(paths.model(name), reason)
+        weights.save_not_run(paths.model(name), reason)
         result |= {"not_run": reason}
     else:
         seen, _ = load(paths)

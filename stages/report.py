@@ -5,14 +5,14 @@ from typing import Any
 
 from stages import SLOTS, Paths, read_json, run
 from vicreg import images, params, splits, tracking
-from vicreg.reporting import files
+from vicreg.reporting import files, pictures
 from vicreg.reporting.metrics import accuracies
 from vicreg.reporting.study import Study, describe, versions
 from vicreg.views import Policy
 
 
 def main() -> None:
-    """Write tables, metrics, curves and pictures of the study that params.yaml names."""
+    """Write page, tables, metrics, curves and pictures of the study that params.yaml names."""
     p = params.load()
     paths = Paths(p.study)
     data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
@@ -20,7 +20,7 @@ def main() -> None:
     study = gather(p, paths, data, split)
     used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
     policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
-    seen = data["primary"].take(split["primary/pretrain"])
+    shown = pictures.gather(study, data["primary"], split, policies)
     with tracking.run(
         f"report {p.study}",
         stage="report",
@@ -29,9 +29,8 @@ def main() -> None:
         fingerprint=images.fingerprint(data["primary"].pixels, data["primary"].labels),
         params={"seed": p.seed, "protocol": p.protocol},
     ) as tracked:
-        files.write(study, paths.report(""))
+        files.write(study, shown, paths.report(""))
         tracked.metrics(top1(study))
-        files.write_views(seen, policies, p.seed, paths.report("views"))
         for file in sorted(paths.report("").iterdir()):
             tracked.artifact(file, "report")
 
@@ -51,6 +50,8 @@ def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split
         seconds=seconds(paths, {*p.encoders, *SLOTS}),
         versions=versions(),
         commit=tracking.provenance().get("commit"),
+        recipes={encoder: entry.model_dump() for encoder, entry in p.encoders.items()},
+        portraits={encoder: result(paths, "portrait", encoder) for encoder in p.encoders},
     )
 
 

@@ -65,11 +65,20 @@ class Repository:
 
 
 def runs_in(database: Path) -> list[Any]:
-    """Return the MLflow runs in a database, read by MLflow itself."""
+    """Return the MLflow runs in a database, read by MLflow itself, without those that only hold a study together."""
+    return [run for run in all_runs_in(database) if run.data.tags["stage"] != "study"]
+
+
+def all_runs_in(database: Path) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{database}")
     return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+def results_of(run: Any) -> dict[str, float]:
+    """The metrics of an MLflow run without those that say how busy the machine was."""
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -122,6 +131,7 @@ def make_tiny(params: Path) -> None:
     values["probes"]["linear"]["epochs"] = 2
     values["probes"]["logistic"].update({"C": [0.1], "max_iter": 20})
     values["representative_loss"]["draws"] = 4
+    values["portrait"]["points"] = 60
     yaml.dump(values, params)
 
 

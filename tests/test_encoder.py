@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vicreg import encoder, lookup, online, params, recipe, representative
+from vicreg import encoder, lookup, online, params, recipe, representative, weights
 from vicreg.images import Images
 from vicreg.methods import published
 from vicreg.projectors import mlp
@@ -103,7 +103,7 @@ def test_a_file_that_holds_no_encoder_is_a_clear_error(tmp_path, content):
 
 
 def test_an_encoder_that_did_not_run_says_why(tmp_path):
-    encoder.save_not_run(tmp_path / "x.safetensors", "not run: no weights")
+    weights.save_not_run(tmp_path / "x.safetensors", "not run: no weights")
     assert encoder.describe(tmp_path / "x.safetensors") == {"not_run": "not run: no weights"}
 
 
@@ -174,21 +174,21 @@ def test_the_description_carries_the_digests_of_what_the_file_holds(tmp_path):
     frozen = encoder.load(path)
     head = encoder.load_projector(path, frozen.dimension)
     assert head is not None
-    assert encoder.describe(path)["digest"] == {"encoder": encoder.digest(frozen), "projector": encoder.digest(head)}
+    assert encoder.describe(path)["digest"] == {"encoder": weights.digest(frozen), "projector": weights.digest(head)}
 
 
 def test_a_digest_tells_values_names_types_and_shapes_apart_and_not_how_they_lie_in_memory():
     _, method, pixels = small()
-    before = encoder.digest(method)
-    assert before == encoder.digest(method.to(memory_format=torch.channels_last))
+    before = weights.digest(method)
+    assert before == weights.digest(method.to(memory_format=torch.channels_last))
     encoder.represent(method.encoder, pixels, torch.device("cpu"))
-    assert before == encoder.digest(method)
+    assert before == weights.digest(method)
     layer = torch.nn.Linear(2, 2, bias=False)
     others = [torch.nn.Linear(2, 2), torch.nn.Linear(4, 1, bias=False), torch.nn.Linear(2, 2, bias=False).half()]
-    found = {encoder.digest(module) for module in (layer, torch.nn.Sequential(layer), *others)}
+    found = {weights.digest(module) for module in (layer, torch.nn.Sequential(layer), *others)}
     assert len(found) == 5
     method.encoder.backbone.bn1.num_batches_tracked += 1
-    assert encoder.digest(method) != before
+    assert weights.digest(method) != before
 
 
 class Learning(torch.nn.Module):

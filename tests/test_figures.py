@@ -108,9 +108,16 @@ def test_labels_that_would_overlap_are_moved_as_little_as_it_takes():
 def test_the_loss_has_a_panel_for_each_term_and_for_the_online_evaluation():
     online = {"cifar_aug": [{"epoch": 4, "top1": 0.5, "top5": 0.9}]}
     titles = [axes.get_title(loc="left") for axes in figures.losses(HISTORIES, online, STYLES, "title").axes]
-    assert titles[0].startswith("loss") and titles[1] == "invariance term" and "online" in titles[3]
+    assert titles[0].startswith("loss") and titles[1] == "invariance term" and "online" in titles[2]
     without = [axes.get_title(loc="left") for axes in figures.losses(HISTORIES, {}, STYLES, "title").axes]
     assert not any("online" in title for title in without)
+
+
+def test_collapse_has_a_panel_for_each_indicator_that_was_recorded():
+    titles = [axes.get_title(loc="left") for axes in figures.collapse(HISTORIES, STYLES, "title").axes]
+    assert titles == ["standard deviation of embeddings", "", ""]
+    old = {"x": [{"epoch": 1, "loss": 9.0}]}
+    assert "nothing was recorded" in figures.collapse(old, STYLES, "title").texts[0].get_text()
 
 
 @pytest.mark.parametrize(

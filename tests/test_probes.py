@@ -30,7 +30,7 @@ def test_the_linear_probe_reaches_the_optimum_that_scikit_learn_finds(features):
 
     train, labels, test, _ = features
     decay = 1e-2
-    guesses, _ = linear.guess(
+    guesses, _, _ = linear.guess(
         train, labels, test, classes=4, seed=0, device=CPU, epochs=500, lr=0.3, weight_decay=decay, batch_size=600
     )
     train, test = (np.pad(part, ((0, 0), (0, 1)), constant_values=1) for part in standardised(train, test))
@@ -45,7 +45,7 @@ def test_the_logistic_probe_is_scikit_learns_regression_at_the_c_that_does_best_
     from sklearn.preprocessing import StandardScaler
 
     train, labels, test, _ = features
-    guesses, settings = logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[1e-4, 0.1, 10.0])
+    guesses, settings, _ = logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[1e-4, 0.1, 10.0])
     trials = settings["held_out_top1"]
     assert trials[str(settings["C"])] == max(trials.values())
     model = make_pipeline(StandardScaler(), LogisticRegression(C=settings["C"], max_iter=300)).fit(train, labels)
@@ -55,7 +55,7 @@ def test_the_logistic_probe_is_scikit_learns_regression_at_the_c_that_does_best_
 
 def test_a_logistic_fit_that_stops_early_says_so(features):
     train, labels, test, _ = features
-    _, settings = logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[1.0], max_iter=2)
+    _, settings, _ = logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[1.0], max_iter=2)
     assert settings["converged"] is False
 
 
@@ -64,7 +64,7 @@ def test_the_knn_probe_agrees_with_scikit_learns_weighted_neighbours(features, k
     from sklearn.neighbors import KNeighborsClassifier
 
     train, labels, test, _ = features
-    guesses, settings = knn.guess(train, labels, test, classes=4, seed=0, device=CPU, k=k, temperature=0.1)
+    guesses, settings, _ = knn.guess(train, labels, test, classes=4, seed=0, device=CPU, k=k, temperature=0.1)
     model = KNeighborsClassifier(
         min(k, 600), metric="cosine", algorithm="brute", weights=lambda distance: np.exp(-distance / 0.1)
     ).fit(train, labels)
@@ -111,8 +111,8 @@ def test_every_probe_keeps_the_contract(features, name):
     train, labels, test, test_labels = features
     guess = lookup.member("probes", name).guess
     needs = {"C": [1.0]} if name == "logistic" else {}
-    guesses, settings = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
-    again, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
+    guesses, settings, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
+    again, _, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
     assert isinstance(settings, dict)
     for one, other in zip(guesses, again, strict=True):
         assert one.shape == (400, 4)
@@ -125,6 +125,6 @@ def test_every_probe_keeps_the_contract(features, name):
 def test_every_probe_takes_a_class_that_no_training_image_has(features, name):
     train, labels, test, _ = features
     needs = {"C": [1.0]} if name == "logistic" else {}
-    guesses, _ = lookup.member("probes", name).guess(train, labels, test, classes=7, seed=0, device=CPU, **needs)
+    guesses, _, _ = lookup.member("probes", name).guess(train, labels, test, classes=7, seed=0, device=CPU, **needs)
     assert guesses[-1].shape == (400, 5)
     assert guesses[-1][:, 0].max() < 4

@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import Markup
+from study_fakes import portrait
 
 from stages import Paths, write_json
 from stages import report as stage
 from vicreg import images, params, splits
 from vicreg.intervals import packed
-from vicreg.reporting import style
+from vicreg.reporting import style, svg
 
 ROOT = Path(__file__).parents[1]
 STUDY = Paths("embedded")
 NOT_RUN = "not run: `published.weights` names no file"
-FILES = {"comparison.md", "metrics.json", "views.svg", "views.png"} | {
-    f"{name}.{kind}" for name in ("accuracy-primary", "accuracy-transfer", "losses") for kind in ("csv", "svg", "png")
-}
+PICTURED = ("answer", "collapse", "confusion", "map", "neighbours", "pairs", "views")
+CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
+FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv"}
+FILES |= {f"{name}.{kind}" for name in (*PICTURED, *CURVES) for kind in ("svg", "png")}
+FILES |= {f"{name}.csv" for name in CURVES}
 
 
 def write_data() -> None:
@@ -69,6 +73,7 @@ def write_results(encoder: str, top1: float | None = None, epochs: int = 0) -> N
     write_json(STUDY.result(f"pretrain-{encoder}"), words if top1 is None else pretraining(epochs))
     write_json(STUDY.result(f"linear_eval-{encoder}"), words if top1 is None else evaluation(top1))
     write_json(STUDY.result(f"representative_loss-{encoder}"), {"encoder": encoder, "computed": "Mean over 10 pairs."})
+    write_json(STUDY.result(f"portrait-{encoder}"), words if top1 is None else {"encoder": encoder, **portrait(10)})
     seconds = {"stage": f"pretrain-{encoder}", "seconds": 2.5, "device": "cpu: X (2 cores)"}
     write_json(STUDY.result(f"seconds/pretrain-{encoder}"), seconds)
 
@@ -103,6 +108,7 @@ def repository(tmp_path, monkeypatch):
 def no_pictures(monkeypatch):
     """Drawing takes most of the time."""
     monkeypatch.setattr(style, "save", lambda figure, stem: None)
+    monkeypatch.setattr(svg, "inline", lambda figure, name, words: Markup("<svg></svg>"))
 
 
 def metrics() -> dict[str, Any]:
@@ -130,6 +136,13 @@ def test_the_metrics_are_those_of_the_results(repository, no_pictures):
     assert about["source"] == "embedded" and {"python", "torch", "dvc", "mlflow"} <= about["versions"].keys()
 
 
+def test_what_dvc_compares_is_the_linear_probe_of_the_encoders_that_ran(repository, no_pictures):
+    stage.main()
+    found = json.loads(STUDY.report("top1.json").read_text(encoding="utf-8"))
+    assert found["shapes10"] == {"random": 0.3, "imagenet_aug": 0.5, "cifar_aug": 0.6}
+    assert found.keys() == {"shapes10", "shapes100"}
+
+
 def test_the_report_is_the_same_when_made_again(repository, no_pictures):
     stage.main()
     first = {path.name: path.read_bytes() for path in STUDY.report("").iterdir()}
@@ -140,7 +153,9 @@ def test_the_report_is_the_same_when_made_again(repository, no_pictures):
 def test_results_of_removed_encoders_are_passed_over(repository, no_pictures):
     choose_encoders(random=UNTRAINED, cifar_aug=LEARNED)
     stage.main()
-    text = "".join(STUDY.report(name).read_text(encoding="utf-8") for name in ("comparison.md", "metrics.json"))
+    text = "".join(
+        STUDY.report(name).read_text(encoding="utf-8") for name in ("index.html", "comparison.md", "metrics.json")
+    )
     assert "imagenet_aug" not in text and "resnet50_paper" not in text
     with STUDY.report("losses.csv").open(encoding="utf-8") as file:
         assert {row["encoder"] for row in csv.DictReader(file)} == {"cifar_aug"}
@@ -151,7 +166,7 @@ def test_an_added_encoder_is_in_every_file(repository, no_pictures):
     write_results("idea", 0.7, epochs=2)
     stage.main()
     assert metrics()["shapes100"]["idea"]["knn"]["gain"] == pytest.approx(0.4)
-    for name in ("comparison.md", "losses.csv", "accuracy-primary.csv"):
+    for name in ("index.html", "comparison.md", "losses.csv", "accuracy-primary.csv"):
         assert "idea" in STUDY.report(name).read_text(encoding="utf-8")
 
 
@@ -168,7 +183,9 @@ def test_a_study_without_the_baseline_has_no_gain(repository, no_pictures):
     assert "gain" not in metrics()["shapes10"]["cifar_aug"]["linear"]
 
 
-@pytest.mark.parametrize("name", ["pretrain-cifar_aug", "linear_eval-random", "representative_loss-random"])
+@pytest.mark.parametrize(
+    "name", ["pretrain-cifar_aug", "linear_eval-random", "representative_loss-random", "portrait-random"]
+)
 def test_a_missing_result_names_the_stage_to_run(repository, name):
     STUDY.result(name).unlink()
     with pytest.raises(ValueError, match=f"run `dvc repro {name.replace('-', '@')}` first"):

@@ -168,7 +168,7 @@ def test_a_probe_guesses_before_the_test_labels_are_read(tmp_path):
     path.write_bytes(content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :])
     seen = blind.load(path)
     assert "probe_test_labels" not in seen
-    guesses, _ = blind.guess("knn", seen, PROBES["knn"], seed=0, device=CPU)
+    guesses, _, _ = blind.guess("knn", seen, PROBES["knn"], seed=0, device=CPU)
     with pytest.raises(ValueError, match=r"features\.npz is damaged .*Bad CRC.*make it again"):
         blind.revealed(path, seen, guesses)
 
@@ -176,7 +176,7 @@ def test_a_probe_guesses_before_the_test_labels_are_read(tmp_path):
 def test_test_labels_come_in_exchange_for_final_guesses(tmp_path):
     path = write(tmp_path)
     seen = blind.load(path)
-    guesses, _ = blind.guess("linear", seen, {"epochs": 2}, seed=0, device=CPU)
+    guesses, _, _ = blind.guess("linear", seen, {"epochs": 2}, seed=0, device=CPU)
     assert len(guesses) == 2
     with pytest.raises(ValueError, match="read-only"):
         guesses[-1][0, 0] = 3
@@ -227,7 +227,7 @@ def test_features_on_which_no_probe_can_be_judged_are_refused(tmp_path, changes,
 def test_test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
     path = write(tmp_path, probe_test_labels=labels)
     seen = blind.load(path)
-    guesses, _ = blind.guess("knn", seen, {}, seed=0, device=CPU)
+    guesses, _, _ = blind.guess("knn", seen, {}, seed=0, device=CPU)
     with pytest.raises(ValueError, match=message):
         blind.revealed(path, seen, guesses)
 
@@ -250,24 +250,41 @@ def fake(monkeypatch: pytest.MonkeyPatch, guess: Any) -> None:
 
 
 def shuffled(train, labels, test, *, classes, seed, device, **settings):
-    """A broken probe: sound guesses, for other images."""
+    """A broken probe: it learns the labels of other images."""
     from vicreg.probes import linear
 
-    guesses, chosen = linear.guess(train, labels, test, classes=classes, seed=seed, device=device, **settings)
-    return [np.random.default_rng(1).permutation(guesses[-1])], chosen
+    labels = np.random.default_rng(1).permutation(labels)
+    return linear.guess(train, labels, test, classes=classes, seed=seed, device=device, **settings)
+
+
+def forgetful(*args: Any, **settings: Any) -> Any:
+    """A probe whose head is not what it guessed by."""
+    from vicreg.heads.linear import Head
+    from vicreg.probes import linear
+
+    guesses, chosen, head = linear.guess(*args, **settings)
+    return guesses, chosen, Head(head.mean, head.scale, -head.weight, head.bias)
 
 
 def judged(probe: str, settings: dict[str, Any], known: dict[str, np.ndarray]) -> dict[str, Any]:
     seen = {name: array for name, array in known.items() if name != blind.HIDDEN}
-    guesses, _ = blind.guess(probe, seen, settings, seed=0, device=CPU)
+    guesses, _, _ = blind.guess(probe, seen, settings, seed=0, device=CPU)
     score = intervals.score(guesses, known[blind.HIDDEN], seed=0)
     return chance.cleared(score, probe, settings, seen, seed=0, device=CPU)
 
 
-@pytest.mark.parametrize("guess", [lambda *a, **k: ([np.full((400, 4), 7)], {}), lambda *a, **k: ([TEST], {})])
-def test_guesses_that_are_no_classes_are_refused(monkeypatch, guess):
-    fake(monkeypatch, guess)
+@pytest.mark.parametrize("wrong", [np.full((400, 4), 7), TEST])
+def test_guesses_that_are_no_classes_are_refused(monkeypatch, wrong):
+    fake(monkeypatch, lambda *args, **settings: ([wrong], {}, None))
     with pytest.raises(ValueError, match=r"the probe linear must guess \(400, 4 or more\) classes in 0\.\.3"):
+        judged("linear", {}, features())
+
+
+def test_a_head_that_does_not_guess_as_the_probe_did_is_refused(monkeypatch):
+    fake(monkeypatch, forgetful)
+    with pytest.raises(
+        ValueError, match=r"the head of the probe linear would guess other classes .* of 400 test images"
+    ):
         judged("linear", {}, features())
 
 
@@ -275,7 +292,7 @@ def test_guesses_that_are_no_classes_are_refused(monkeypatch, guess):
 @pytest.mark.parametrize(("count", "dimensions", "classes"), [(300, 16, 10), (900, 16, 100), (5000, 64, 100)])
 def test_every_probe_separates_what_can_be_separated(probe, count, dimensions, classes):
     easy, labels = chance.separable(count, dimensions, classes, seed=0)
-    guesses, _ = blind.guess(probe, easy, PROBES[probe], seed=0, device=CPU)
+    guesses, _, _ = blind.guess(probe, easy, PROBES[probe], seed=0, device=CPU)
     assert (guesses[-1][:, 0] == labels).mean() > 0.9
 
 

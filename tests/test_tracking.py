@@ -4,14 +4,15 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import environment, runs_in
+from conftest import all_runs_in, environment, results_of, runs_in
 
-from vicreg import tracking
+from vicreg import machine, tracking
 
 FINGERPRINT = "0123456789abcdef" * 4
 ABOUT: dict[str, Any] = {
@@ -111,7 +112,7 @@ def test_metrics_can_be_read_while_the_run_goes_on(root: Path, monkeypatch: pyte
     with tracking.run("pretraining", **ABOUT) as run:
         run.metrics({"loss": 0.5}, step=1)
         found = client(root).get_run(run.id)
-        assert (found.info.status, found.data.metrics) == ("RUNNING", {"loss": 0.5})
+        assert (found.info.status, results_of(found)) == ("RUNNING", {"loss": 0.5})
 
 
 def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_run_that_is_cut_off_says_so(root: Path, error: BaseException, status:
         run.metrics({"loss": 3.0}, step=7)
         raise error
     found = client(root).get_run(run.id)
-    assert (found.info.status, found.data.metrics) == (status, {"loss": 3.0})
+    assert (found.info.status, results_of(found)) == (status, {"loss": 3.0})
 
 
 def test_sigterm_closes_the_run_as_killed(root: Path) -> None:
@@ -253,11 +254,102 @@ def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) ->
     runs = runs_in(tmp_path / "mlflow.db")
     assert sorted(run.info.run_name for run in runs) == sorted(names)
     assert {run.info.status for run in runs} == {"FINISHED"}
+    [study] = [run for run in all_runs_in(tmp_path / "mlflow.db") if run.data.tags["stage"] == "study"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {study.info.run_id}
     for run in runs:
         history = client(tmp_path).get_metric_history(run.info.run_id, "loss")
         assert [entry.step for entry in history] == list(range(20))
         assert (tmp_path / "mlartifacts" / run.info.run_id / "artifacts" / "os.py").is_file()
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def studies(root: Path, name: str) -> list[Any]:
+    """The runs that hold a study's runs together."""
+    return [
+        run for run in all_runs_in(root / "mlflow.db") if (run.data.tags["stage"], run.info.run_name) == ("study", name)
+    ]
+
+
+def test_each_study_has_one_run_that_its_runs_are_children_of_and_that_ends_with_the_last(root: Path) -> None:
+    about = ABOUT | {"study": "one"}
+    with tracking.run("first", **about) as first, tracking.run("other", **ABOUT | {"study": "other"}) as other:
+        pass
+    with tracking.run("second", **about) as second:
+        assert [run.info.status for run in studies(root, "one")] == ["FINISHED"]
+    reader = client(root)
+    [study] = studies(root, "one")
+    parents = [reader.get_run(run.id).data.tags["mlflow.parentRunId"] for run in (first, second, other)]
+    assert parents == [study.info.run_id, study.info.run_id, studies(root, "other")[0].info.run_id]
+    assert study.data.tags["stage"] == "study"
+    assert study.info.end_time >= reader.get_run(second.id).info.end_time
+    assert "`data/one/`" in study.data.tags["mlflow.note.content"]
+
+
+def test_a_run_that_goes_on_stays_in_its_study_and_gets_a_new_one_only_where_that_was_deleted(
+    root: Path, tmp_path: Path
+) -> None:
+    about: dict[str, Any] = ABOUT | {"study": "resumed", "remembered": tmp_path / "mlflow_run"}
+    with tracking.run("first", **about) as first:
+        pass
+    [before] = studies(root, "resumed")
+    with tracking.run("again", **about):
+        pass
+    reader = client(root)
+    assert reader.get_run(first.id).data.tags["mlflow.parentRunId"] == before.info.run_id
+    reader.delete_run(before.info.run_id)
+    with tracking.run("again", **about):
+        pass
+    [after] = studies(root, "resumed")
+    assert reader.get_run(first.id).data.tags["mlflow.parentRunId"] == after.info.run_id != before.info.run_id
+
+
+BUSY = ("system/cpu_utilization_percentage", "system/system_memory_usage_megabytes")
+
+
+def steps(root: Path, run: tracking.Run, name: str = BUSY[0]) -> list[int]:
+    return [entry.step for entry in client(root).get_metric_history(run.id, name)]
+
+
+def test_a_short_run_has_a_sample_of_the_machine_and_leaves_no_thread(root: Path) -> None:
+    before = threading.active_count()
+    began = time.monotonic()
+    with tracking.run("short", **ABOUT) as run:
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    assert time.monotonic() - began < machine.SECONDS / 2, "no run waits for its next sample"
+    found = client(root).get_run(run.id).data.metrics
+    assert steps(root, run) == [0]
+    assert set(BUSY) <= found.keys() and found[BUSY[1]] > 0
+
+
+def test_samples_of_a_run_that_goes_on_are_counted_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "SECONDS", 0.05)
+    about: dict[str, Any] = ABOUT | {"remembered": tmp_path / "mlflow_run"}
+    with pytest.raises(SystemExit), tracking.run("first", **about) as run:
+        time.sleep(0.5)
+        raise SystemExit(143)
+    first = steps(root, run)
+    with tracking.run("again", **about):
+        time.sleep(0.5)
+    both = steps(root, run)
+    assert len(first) > 1 and len(both) > len(first) + 1
+    assert both == list(range(len(both)))
+
+
+def test_a_machine_that_cannot_be_measured_does_not_end_the_work(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any) -> None:
+        raise OSError("no /proc here")
+
+    monkeypatch.setattr(machine, "started", broken)
+    with caplog.at_level(logging.WARNING), tracking.run("unmeasured", **ABOUT) as run:
+        run.metrics({"loss": 1.0})
+    assert "system metrics are not recorded: no /proc here" in caplog.text
+    found = client(root).get_run(run.id)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 1.0})
 
 
 def test_a_store_that_cannot_be_used_is_an_error_before_any_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,4 +218,12 @@ def test_the_representative_loss_is_the_objective_on_a_batch_of_two():
         assert any(entry["invariance"] == pytest.approx(distance, rel=1e-4) for distance in distances)
     assert found["against"][0]["class"] == found["anchor"]
     assert found["anchor"] not in [entry["class"] for entry in found["against"][1:]]
+    assert known.classes[known.labels[found["image"]]] == found["anchor"]
+    assert [known.classes[known.labels[entry["image"]]] for entry in found["against"]] == [
+        entry["class"] for entry in found["against"]
+    ]
+    views = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in found["anchor_views"]["pixels"]]
+    anchor = known.pixels[found["image"]]
+    for view in views:
+        assert any(np.array_equal(view.reshape(32, 32, 3), image) for image in (anchor, anchor[:, ::-1]))
     assert distances[0] <= found["different"]["invariance"] <= distances[-1]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vicreg import lookup
 from vicreg.images import load_arrays
@@ -17,6 +18,8 @@ from vicreg.images import load_arrays
 HIDDEN = "probe_test_labels"
 SEEN = ("name", "genuine", "classes", "fingerprint", "description", "probe_train", "probe_train_labels", "probe_test")
 AGAIN = "run `dvc repro features` again"
+ROUNDING = 1e-4  # of the highest score: what two libraries may differ by when they add up the same products
+CHECKED = 2000  # test images that a head is tried on: as many as take no time beside the probe
 COLLAPSED = 0.5  # of the training images have another's representation: then it is no accident
 
 
@@ -89,15 +92,16 @@ def row_digest(row: np.ndarray) -> bytes:
 
 def guess(
     probe: str, features: dict[str, np.ndarray], settings: dict[str, Any], *, seed: int, device: torch.device
-) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Return the final guesses of the member `probe` after each of its epochs, and the settings that it chose.
+) -> tuple[list[np.ndarray], dict[str, Any], nn.Module]:
+    """Return the final guesses of the member `probe` after each of its epochs, the settings that it chose, its head.
 
-    features: what `load` returned, without the test labels. Raises ValueError where the guesses are none.
+    features: what `load` returned, without the test labels. Raises ValueError where the guesses are none, or not those
+    of the head.
     """
     if HIDDEN in features:
         raise ValueError(f"the probe {probe} must not see `{HIDDEN}`: read them after it has guessed")
     classes, count = len(features["classes"]), len(features["probe_test"])
-    epochs, chosen = lookup.member("probes", probe).guess(
+    epochs, chosen, head = lookup.member("probes", probe).guess(
         features["probe_train"],
         features["probe_train_labels"],
         features["probe_test"],
@@ -108,7 +112,9 @@ def guess(
     )
     if not epochs:
         raise ValueError(f"the probe {probe} made no guesses")
-    return [final(guesses, count, classes, probe) for guesses in epochs], chosen
+    kept = [final(guesses, count, classes, probe) for guesses in epochs]
+    check_head(head, features["probe_test"][:CHECKED], kept[-1][:CHECKED], probe, device)
+    return kept, chosen, head.cpu()
 
 
 def final(guesses: np.ndarray, count: int, classes: int, probe: str) -> np.ndarray:
@@ -122,6 +128,20 @@ def final(guesses: np.ndarray, count: int, classes: int, probe: str) -> np.ndarr
         )
     kept.setflags(write=False)
     return kept
+
+
+def check_head(head: nn.Module, test: np.ndarray, guesses: np.ndarray, probe: str, device: torch.device) -> None:
+    """Raise ValueError unless the head's best classes of `test` (M, D) are the guesses (M, k), up to rounding."""
+    with torch.inference_mode():
+        scores = head.scores(torch.from_numpy(test).to(device)).cpu().numpy()  # type: ignore[operator]
+    best, guessed = -np.sort(-scores, axis=1), np.take_along_axis(scores, guesses, axis=1)
+    slack = ROUNDING * np.abs(scores[np.isfinite(scores)]).max(initial=0)
+    wrong = int((~(guessed >= best[:, : guesses.shape[1]] - slack)).any(axis=1).sum())
+    if wrong:
+        raise ValueError(
+            f"the head of the probe {probe} would guess other classes than the probe did, for {wrong:,} of "
+            f"{len(test):,} test images: look at what vicreg/probes/{probe}.py returns as its head"
+        )
 
 
 def revealed(path: Path, features: dict[str, np.ndarray], guesses: list[np.ndarray]) -> np.ndarray:

@@ -36,7 +36,7 @@ def cleared(
         return {**score, "at_chance": False}
     count, dimensions = features["probe_train"].shape
     easy, labels = separable(min(count, MOST_TRAIN), dimensions, classes, seed)
-    guesses, _ = blind.guess(probe, easy, settings, seed=seed, device=device)
+    guesses, _, _ = blind.guess(probe, easy, settings, seed=seed, device=device)
     control = intervals.score(guesses, labels, seed)
     if doubtful(control, classes):
         raise ValueError(

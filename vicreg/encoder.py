@@ -1,21 +1,17 @@
 """An encoder is what the study compares: a backbone with its normalisation of images, and a file that holds both."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from vicreg import atomic, lookup
+from vicreg import lookup, weights
 from vicreg.projectors import mlp
+from vicreg.weights import Part, digests
 
 AGAIN = "run `dvc repro pretrain` again"
 
@@ -56,21 +52,6 @@ def channel_statistics(pixels: np.ndarray) -> tuple[list[float], list[float]]:
     return mean.tolist(), np.sqrt(shares @ values**2 - mean**2).tolist()
 
 
-def digest(module: nn.Module) -> str:
-    """Hex SHA-256 over the sorted names, dtypes, shapes and bytes of all weights and statistics, on any device."""
-    return hashlib.sha256(json.dumps(sorted(digests(module).items())).encode()).hexdigest()
-
-
-def digests(module: nn.Module) -> dict[str, str]:
-    """By its name in the module, the hex SHA-256 of each tensor's dtype, shape and bytes, in logical order."""
-    found = {}
-    for name, tensor in module.state_dict().items():
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        found[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found[name].update(values)
-    return {name: hashed.hexdigest() for name, hashed in found.items()}
-
-
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """Raise RuntimeError where the block inside changes a weight or a batch-norm statistic of `module`."""
@@ -97,18 +78,23 @@ def finite(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-@torch.inference_mode()
 def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
     """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation.
 
     Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
     """
     with frozen(encoder):
-        encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
-        batches = torch.from_numpy(pixels).split(batch_size)
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
-            parts = [encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu() for batch in batches]
+        parts = list(representations(encoder, pixels, device, batch_size))
     return finite(torch.cat(parts).numpy())
+
+
+@torch.inference_mode()
+def representations(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> Iterator[Tensor]:
+    """Yield the representations (B, D) float32 of each batch of images, on the CPU."""
+    encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
+    for batch in torch.from_numpy(pixels).split(batch_size):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
+            yield encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu()
 
 
 def save(path: Path, method: Any, description: dict[str, Any]) -> None:
@@ -120,26 +106,12 @@ def save(path: Path, method: Any, description: dict[str, Any]) -> None:
     parts = {"encoder": method.encoder} | ({"projector": head} if head is not None else {})
     layers = head.modules() if head is not None else ()
     widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
-    tensors = {f"{part}.{key}": value for part, it in parts.items() for key, value in it.state_dict().items()}
-    about = {**description, "projector": widths, "digest": {part: digest(it) for part, it in parts.items()}}
-    content = {"description": json.dumps(about, sort_keys=True)}
-    with atomic.writing(path) as stream:
-        stream.write(to_bytes({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, content))
-
-
-def save_not_run(path: Path, reason: str) -> None:
-    """Write a file without weights that says why this encoder does not take part."""
-    with atomic.writing(path) as stream:
-        stream.write(to_bytes({}, {"description": json.dumps({"not_run": reason})}))
+    weights.save(path, parts, {**description, "projector": widths})
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(json.loads(file.metadata()["description"]))
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not an encoder of this project ({brief(error)}): {AGAIN}") from error
+    """What `save` or `vicreg.weights.save_not_run` was told; raises ValueError for a file that neither wrote."""
+    return weights.describe(path, "an encoder", AGAIN)
 
 
 def load(path: Path) -> Encoder:
@@ -158,23 +130,6 @@ def load_projector(path: Path, inputs: int) -> nn.Module | None:
     return fill(mlp(inputs, widths[0], len(widths)), "projector", path) if widths else None
 
 
-Part = TypeVar("Part", bound=nn.Module)
-
-
 def fill(module: Part, name: str, path: Path) -> Part:
     """Return `module` with the weights that the file at `path` holds under `name`, bit for bit as they were saved."""
-    try:
-        tensors = {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}
-        module.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"the {name} in {path} is not what the file describes ({brief(error)}): {AGAIN}") from error
-    known = describe(path).get("digest", {}).get(name)
-    if known != digest(module):
-        problem = "its weights are not those that were saved" if known else "it has no digest to compare its weights by"
-        raise ValueError(f"the {name} in {path} cannot be trusted, {problem}: {AGAIN}")
-    return module
-
-
-def brief(error: Exception) -> str:
-    """The first lines of a message, of which torch has one for each tensor."""
-    return " ".join(line.strip() for line in str(error).splitlines()[:2])
+    return weights.fill(module, name, path, describe(path).get("digest", {}).get(name), AGAIN)

@@ -22,8 +22,20 @@ def accuracies(guesses: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"top1": float(hits(guesses, labels, 1).mean()), "top5": float(hits(guesses, labels, 5).mean())}
 
 
-def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, D), (M, D) scaled by the training ones' mean and deviation; a constant dimension becomes 0."""
+def confusion(guesses: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (C, C) of images: rows the true class, columns the first guess."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, guesses[:, 0]), 1)
+    return counts
+
+
+def standardisation(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and scale (D,) by which `(features - mean) * scale` are standard; a constant dimension becomes 0."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
-    scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0).astype(train.dtype)
+    return mean, np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0).astype(train.dtype)
+
+
+def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, D), (M, D) scaled by the training ones' mean and deviation."""
+    mean, scale = standardisation(train)
     return (train - mean) * scale, (test - mean) * scale

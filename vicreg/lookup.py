@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def names(family: str) -> set[str]:
-    """Names of the members of `family` (sources, backbones, methods, probes), without importing them."""
+    """Names of the members of `family` (sources, backbones, methods, probes, heads), without importing them."""
     files = (Path(__file__).parent / family).glob("*.py")
     return {file.stem for file in files if not file.stem.startswith("_")}
 

@@ -21,7 +21,7 @@ def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device
     looked_at = np.random.default_rng(seed).permutation(len(images))[:MOST_IMAGES]
     trained = round(TRAINED * len(looked_at))
     features, labels = represent(encoder, images.pixels[looked_at], device), images.labels[looked_at]
-    guesses, _ = linear.guess(
+    guesses, _, _ = linear.guess(
         features[:trained],
         labels[:trained],
         features[trained:],

@@ -15,6 +15,7 @@ from vicreg.sections import (
     NotNegative,
     Optimizer,
     Policy,
+    Portrait,
     Probes,
     Published,
     RepresentativeLoss,
@@ -58,6 +59,7 @@ class Params(Section):
     schedule: Schedule
     probes: Probes
     representative_loss: RepresentativeLoss
+    portrait: Portrait
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vicreg import checkpoint, collapse, images, online, parallel, recipe, tracking, training
+from vicreg import checkpoint, collapse, images, online, parallel, recipe, tracking, training, weights
 from vicreg.images import Images
 from vicreg.params import Params
 
@@ -75,6 +75,7 @@ def run(
         kept.finish({"method": method.state_dict(), "epoch": p.sizes.epochs + 1, "step": 0, "result": result})
         check_unchanged(reload(), p, name, unchanged)
         current.artifact(save(method, result), "weights")
+        current.tag("weights", weights.digest(method.get_submodule("encoder")))
 
 
 def wait(
@@ -127,7 +128,7 @@ def led(context: Callable[[], AbstractContextManager]) -> AbstractContextManager
 def tracked(p: Params, name: str, seen: Images, kept: checkpoint.Checkpoints) -> AbstractContextManager:
     """The MLflow run of this pretraining, the same one for all processes that ever had it."""
     return tracking.run(
-        f"pretrain {name}",
+        f"{name} pretrain",
         stage="pretrain",
         study=p.study,
         encoder=name,

@@ -51,7 +51,9 @@ def evaluate(
     """Compare pairs of `images`, by `model` (images (N, 3, H, W) in [0, 1] or uint8 -> embeddings (N, D)) in eval mode.
 
     Returns the mean terms of `draws` pairs of each kind: `views` of one image, the `same` image twice, two `different`
-    images; and the terms of an `anchor` `against` an image of its class and `others` - 1 of other classes.
+    images; and the terms of an `anchor` `against` an image of its class and `others` - 1 of other classes. To show the
+    pictures: `image` is a position in `images`, `anchor_views` has the pixels of the anchor's two views, as hexadecimal
+    text, with their terms.
     """
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(images))[: min(draws, len(images))]
@@ -62,13 +64,27 @@ def evaluate(
     anchor, rivals = anchor_and_rivals(images.labels[chosen], others)
     against = pair_terms(z[anchor].expand(len(rivals), -1), z[rivals], objective)
     names = [images.classes[images.labels[chosen[rival]]] for rival in rivals]
+    seen = views.unflatten(0, (2, -1))[:, anchor]  # the anchor's two views (2, 3, H, W)
     return {
         "views": mean(pair_terms(first, second, objective)),
         "same": mean(pair_terms(z, z, objective)),
         "different": mean(pair_terms(z, z.roll(1, dims=0), objective)),
         "anchor": images.classes[images.labels[chosen[anchor]]],
-        "against": [{"class": name, **terms} for name, terms in zip(names, against, strict=True)],
+        "image": int(chosen[anchor]),
+        "anchor_views": {
+            "pixels": [pixels_as_text(view) for view in seen],
+            **pair_terms(first[[anchor]], second[[anchor]], objective)[0],
+        },
+        "against": [
+            {"class": name, "image": int(chosen[rival]), **terms}
+            for name, rival, terms in zip(names, rivals, against, strict=True)
+        ],
     }
+
+
+def pixels_as_text(image: Tensor) -> str:
+    """An image (3, H, W) in [0, 1] as hexadecimal text of its uint8 bytes, in height, width, channel order."""
+    return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes().hex()
 
 
 @torch.inference_mode()

@@ -168,6 +168,11 @@ class Probes(Section):
         return getattr(self, name).model_dump()
 
 
+class Portrait(Section):
+    images: Annotated[int, Field(ge=1, le=20)]
+    points: Annotated[int, Field(ge=2, le=5000)]
+
+
 class RepresentativeLoss(Section):
     others: Annotated[int, Field(ge=1, le=12)]
     draws: Annotated[int, Field(ge=2, le=LARGEST)]

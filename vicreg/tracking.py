@@ -1,4 +1,4 @@
-"""Tracking: every pretraining and every probe is an MLflow run, and all runs of a repository share one store.
+"""Tracking: every pretraining and every probe is an MLflow run below its study's, in one store for the repository.
 
 MLflow takes seconds to import, so only functions import it, and a process that makes several runs pays once.
 """
@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,28 @@ from typing import Any
 
 from filelock import FileLock
 
-from vicreg import atomic
+from vicreg import atomic, machine, run_lists
 
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 LONGEST = {"name": 500, "digest": 36, "param": 6000, "tag": 5000}  # characters that MLflow takes
 LARGEST_BATCH = 100  # entries that MLflow takes at once, of any kind
+
+STUDY = "study"  # the stage that a study's own run has as its tag
+ABOUT_STUDY = """All runs of the study `{study}` lie below this one, whichever DVC experiment they belong to.
+
+| what | where |
+|:--|:--|
+| ready-made lists | `Views` above the table of runs; sorted by a metric, runs stand side by side in the charts |
+| runs of one kind | search for `tags.stage = 'pretrain'`, or `linear_eval`, `publish`, `report` |
+| ... of one encoder, dataset, probe, DVC experiment | `tags.encoder`, `tags.dataset`, `tags.probe`, `tags.experiment` |
+| weights behind a number | the artifact `weights` of the run of stage `pretrain` with the same `tags.weights` |
+| all numbers of a probe, its confusion matrix | the probe's artifact `result.json` |
+| figures, tables, the page | the artifact `report` of the newest run of stage `report` |
+| the data | each run's dataset: its digest is the fingerprint of the images in `data/{study}/` |
+| the code | `tags.commit` |
+| a model to use | the registered models `vicreg-{study}-...`, alias `best` |
+"""
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +54,10 @@ class TrackingError(RuntimeError):
 class Run:
     """One MLflow run that has begun. What the store refuses later is a warning: hours of work weigh more."""
 
-    def __init__(self, client: Any, id: str) -> None:
+    def __init__(self, client: Any, id: str, study_id: str) -> None:
         self.id = id
         self.client = client
+        self.study_id = study_id  # the run of its study
         self.described = False  # whether the store has its data and parameters
         self.pending: list[Any] = []  # metrics that are not yet in the store
         self.known: set[tuple[str, int]] = set()  # names and steps that an earlier part of the run brought there
@@ -65,6 +82,13 @@ class Run:
             raise FileNotFoundError(f"there is no file {path} to log")
         self.attempt(self.client.log_artifact, self.id, str(path), folder)
 
+    def text(self, content: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        self.attempt(self.client.log_text, self.id, content, name)
+
+    def tag(self, name: str, value: str) -> None:
+        self.attempt(self.client.set_tag, self.id, name, value)
+
     def flush(self) -> None:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
         self.flushed = time.monotonic()
@@ -77,6 +101,7 @@ class Run:
         """Write what waits and close the run as FINISHED, FAILED or KILLED."""
         self.flush()
         self.attempt(self.client.set_terminated, self.id, status)
+        self.attempt(self.client.set_terminated, self.study_id, "FINISHED")  # so that it lasts until its last run ended
 
     def attempt(self, call: Any, *args: Any, **kwargs: Any) -> bool:
         """Call; a failure of the store becomes a warning and False."""
@@ -99,28 +124,33 @@ def run(
     fingerprint: str,
     params: Mapping[str, Any],
     probe: str | None = None,
+    weights: str | None = None,
     remembered: Path | None = None,
 ) -> Iterator[Run]:
     """Track what happens in the `with` block as one MLflow run.
 
-    stage, study, encoder, dataset, probe become tags, besides the DVC experiment and the git commit.
+    stage, study, encoder, dataset, probe become tags, besides the DVC experiment and the git commit. The run is a child
+        of its study's run.
     fingerprint: the data's, a hash in hexadecimal; with `dataset` it is the run's dataset in MLflow.
     params: nested or flat; nested keys are joined with dots.
+    weights: the digest of the encoder, a tag too, by which the runs that learned, judged and published it are found.
     remembered: a file for the run's id. Where it holds one that the store knows, that run goes on; the name of its
         folder becomes a tag, by which a run is found that was cut off before its id was written.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
     Raises TrackingError at the start, when the store cannot be used.
     """
-    tags = {"stage": stage, "study": study, "encoder": encoder, "dataset": dataset, "probe": probe}
+    tags = {"stage": stage, "study": study, "encoder": encoder, "dataset": dataset, "probe": probe, "weights": weights}
     tags |= {"fingerprint": fingerprint, "folder": remembered.parent.name if remembered else None} | provenance()
     try:
-        client, experiment_id = store(tracking_uri())
-        known = clipped({key: value for key, value in tags.items() if value}, "tag")
+        uri = tracking_uri()
+        client, experiment_id = store(uri)
+        study_id = study_run(uri, study)
+        known = clipped({key: value for key, value in tags.items() if value}, "tag") | {"mlflow.parentRunId": study_id}
         current = reopened(client, experiment_id, remembered, known)
         if current is None:
             begun = client.create_run(experiment_id, run_name=name, tags=known)
-            current = Run(client, begun.info.run_id)
+            current = Run(client, begun.info.run_id, study_id)
         if remembered is not None:
             with atomic.writing(remembered) as file:
                 file.write(current.id.encode())
@@ -130,7 +160,8 @@ def run(
         raise TrackingError(f"no run can be tracked in {brief(tracking_uri())}: {brief(error)}") from error
     with terminable():
         try:
-            yield current
+            with machine.watched(current.id, uri):
+                yield current
         except BaseException as error:
             current.end("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
@@ -142,12 +173,12 @@ def reopened(client: Any, experiment_id: str, remembered: Path | None, tags: Map
     found = known_run(client, experiment_id, remembered) if remembered is not None else None
     if found is None:
         return None
-    current = Run(client, found.info.run_id)
+    current = Run(client, found.info.run_id, tags["mlflow.parentRunId"])
     current.described = bool(found.data.params)
     client.update_run(current.id, status="RUNNING")
     for key, value in tags.items():
         client.set_tag(current.id, key, value)
-    for name in found.data.metrics:
+    for name in [name for name in found.data.metrics if not name.startswith(machine.PREFIX)]:
         current.known |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
     return current
 
@@ -185,17 +216,39 @@ def describe(run: Run, dataset: str, fingerprint: str, params: Mapping[str, Any]
         run.client.log_batch(run.id, params=entries[start : start + LARGEST_BATCH])
 
 
+def study_run(uri: str, study: str) -> str:
+    """The id of the run that all runs of a study are children of; the first of them makes it."""
+    client, experiment_id = store(uri)
+    wanted = f"tags.stage = '{STUDY}' and tags.study = '{study}'"
+    with locked(uri):
+        oldest = client.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+        if oldest:
+            return oldest[0].info.run_id
+        tags = {"stage": STUDY, "study": study, "mlflow.note.content": ABOUT_STUDY.format(study=study)}
+        made = client.create_run(experiment_id, run_name=study, tags=tags)
+        client.set_terminated(made.info.run_id, "FINISHED")  # a study has no process that could end it
+        return made.info.run_id
+
+
+def locked(uri: str, what: str = "") -> FileLock:
+    """One process of this repository at a time has it: what there must be one of in the store is made within."""
+    path = database(uri) or repository() / ".vicreg" / "mlflow"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{path}{'.' if what else ''}{what}.lock")
+
+
 @cache
 def store(uri: str) -> tuple[Any, str]:
     """Open the store, or create it; return its client and the id of the experiment."""
     path = database(uri)
-    with FileLock(f"{path}.lock") if path else nullcontext():
+    with locked(uri):
         if path and not (path.exists() and path.stat().st_size):
             create_database(path)
         client = mlflow_client(uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
-            return client, client.create_experiment(EXPERIMENT, artifact_location=artifact_location(uri))
+            place = artifact_location(uri)
+            return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=run_lists.tags())
         return client, experiment.experiment_id
 
 
@@ -213,6 +266,7 @@ def mlflow_client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # or models carry uv.lock, with a registry's address
     from mlflow import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)

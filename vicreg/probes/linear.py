@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from vicreg.evaluation import ranked, standardised
+from vicreg.evaluation import ranked, standardisation
+from vicreg.heads.linear import Head
 
 
 def guess(
@@ -24,12 +25,14 @@ def guess(
     weight_decay: float = 1e-6,
     batch_size: int = 256,
     standardise: bool = True,
-) -> tuple[list[np.ndarray], dict]:
+) -> tuple[list[np.ndarray], dict, Head]:
     """Guesses after each epoch of SGD on the cross-entropy; the layer starts at N(0, 0.01) and zero bias."""
-    if standardise:
-        train, test = standardised(train, test)
+    mean, scale = standardisation(train) if standardise else (np.zeros_like(train[0]), np.ones_like(train[0]))
     generator = torch.Generator().manual_seed(seed)
-    x, y, x_test = (torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in (train, labels, test))
+    x, y, x_test = (
+        torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        for array in ((train - mean) * scale, labels, (test - mean) * scale)
+    )
     weight = (torch.randn(classes, x.shape[1], generator=generator) * 0.01).to(device).requires_grad_()
     bias = torch.zeros(classes, device=device, requires_grad=True)
     optimizer = torch.optim.SGD([weight, bias], lr=lr, momentum=momentum, weight_decay=weight_decay)
@@ -45,4 +48,5 @@ def guess(
             rate.step()
         with torch.no_grad():
             guesses.append(ranked(torch.addmm(bias, x_test, weight.T).cpu().numpy()))
-    return guesses, {}
+    head = Head(torch.from_numpy(mean).to(device), torch.from_numpy(scale).to(device), weight, bias)
+    return guesses, {}, head

@@ -4,8 +4,10 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 
-from vicreg.evaluation import ranked, standardised
+from vicreg.evaluation import ranked, standardisation
+from vicreg.heads.linear import Head
 
 
 def guess(
@@ -20,16 +22,16 @@ def guess(
     holdout: float = 0.2,
     max_iter: int = 300,
     standardise: bool = True,
-) -> tuple[list[np.ndarray], dict]:
+) -> tuple[list[np.ndarray], dict, Head]:
     """Guesses of the regression fitted to all training features with the C that did best on the part held out.
 
-    `device` is not needed: scikit-learn computes on the CPU. A fit that stops at `max_iter` is told in the settings.
+    `device` is the head's: scikit-learn computes on the CPU. A fit that stops at `max_iter` is told in the settings.
     Raises ValueError where C is to be chosen and a class has a single training image.
     """
     from sklearn.model_selection import train_test_split
 
-    if standardise:
-        train, test = standardised(train, test)
+    mean, scale = standardisation(train) if standardise else (np.zeros_like(train[0]), np.ones_like(train[0]))
+    train, test = (train - mean) * scale, (test - mean) * scale
     settings: dict[str, Any] = {"C": C[0]}
     if len(C) > 1:
         check_enough(labels)
@@ -43,7 +45,18 @@ def guess(
     model = fitted(train, labels, settings["C"], max_iter)
     scores = np.full((len(test), classes), -np.inf)
     scores[:, model.classes_] = model.predict_log_proba(test)
-    return [ranked(scores)], {**settings, "converged": bool(model.n_iter_.max() < max_iter)}
+    settings["converged"] = bool(model.n_iter_.max() < max_iter)
+    return [ranked(scores)], settings, as_head(model, classes, mean, scale).to(device)
+
+
+def as_head(model: Any, classes: int, mean: np.ndarray, scale: np.ndarray) -> Head:
+    """The regression as a head; a class that no training image has gets the probability 0."""
+    weight, bias = np.zeros((classes, len(mean)), mean.dtype), np.full(classes, -np.inf, mean.dtype)
+    if len(model.classes_) == 2:  # scikit-learn keeps one row then: the score of the second class, the first has 0
+        weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0, model.intercept_[0]]
+    else:
+        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    return Head(*(torch.from_numpy(part) for part in (mean, scale, weight, bias)))
 
 
 def check_enough(labels: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 SCORES = ("top1", "top5")
 PROBE = "linear"  # the probe whose accuracy is known after each epoch
+INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")  # of collapse, as vicreg.collapse has them
 NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds")  # in a history, beside the loss and its terms
 
 Curves = dict[str, list[dict[str, Any]]]
@@ -26,6 +27,13 @@ def terms(curves: Curves) -> list[str]:
     """Return what a method reports per epoch, the loss first; methods may differ in it."""
     names = [name for points in curves.values() for point in points for name in point]
     return ["loss", *dict.fromkeys(name for name in names if name not in (*NOT_TERMS, "loss"))]
+
+
+def known(curves: Curves, names: tuple[str, ...]) -> list[str]:
+    """Return those of `names` that some epoch recorded."""
+    return [
+        name for name in names if any(point.get(name) is not None for points in curves.values() for point in points)
+    ]
 
 
 def as_csv(curves: Curves, columns: list[str] | tuple[str, ...]) -> str:

@@ -3,25 +3,27 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
-from vicreg.images import Images
-from vicreg.reporting import comparison, curves, figures, sheet, style
-from vicreg.reporting.metrics import metrics
+from vicreg.reporting import albums, comparison, curves, dots, figures, maps, page, style
+from vicreg.reporting.metrics import metrics, top1
+from vicreg.reporting.pictures import Pictures
 from vicreg.reporting.study import Dataset, Study
-from vicreg.views import Policy
 
 
-def write(study: Study, folder: Path) -> None:
-    """Write the document, the metrics, and the curves of accuracy and loss as data and as figures."""
+def write(study: Study, pictures: Pictures, folder: Path) -> None:
+    """Write the page, the document, the metrics, and every figure; curves as data too."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(metrics(study), indent=1, allow_nan=False, ensure_ascii=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    found = metrics(study)
+    for name, values in {"metrics.json": found, "top1.json": top1(found)}.items():
+        text = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
     (folder / "comparison.md").write_text(comparison.document(study), encoding="utf-8")
+    (folder / "index.html").write_text(page.document(study, pictures), encoding="utf-8")
     looks = style.styles(study.encoders)
     for dataset in study.datasets:
         write_accuracy(study, dataset, looks, folder / f"accuracy-{dataset.slot}")
-    write_losses(study, looks, folder / "losses")
+    write_pretraining(study, looks, folder)
+    style.save(dots.answer(study, looks), folder / "answer")
+    write_pictures(study, pictures, folder)
 
 
 def write_accuracy(study: Study, dataset: Dataset, looks: dict[str, style.Style], stem: Path) -> None:
@@ -32,16 +34,24 @@ def write_accuracy(study: Study, dataset: Dataset, looks: dict[str, style.Style]
     style.save(figures.accuracy(lines, looks, title, dataset.classes), stem)
 
 
-def write_losses(study: Study, looks: dict[str, style.Style], stem: Path) -> None:
-    """Write `stem`.csv, .svg and .png: the loss and its terms over the epochs of pretraining."""
+def write_pretraining(study: Study, looks: dict[str, style.Style], folder: Path) -> None:
+    """Write the loss, its terms and the indicators of collapse over the epochs, and the online evaluation."""
+    name = study.datasets[0].name
     history, online = curves.histories(study.pretraining), curves.histories(study.pretraining, "online")
-    stem.with_suffix(".csv").write_text(curves.as_csv(history, curves.terms(history)), encoding="utf-8")
-    style.save(figures.losses(history, online, looks, f"Pretraining on {study.datasets[0].name}"), stem)
+    (folder / "losses.csv").write_text(curves.as_csv(history, curves.terms(history)), encoding="utf-8")
+    (folder / "online.csv").write_text(curves.as_csv(online, curves.SCORES), encoding="utf-8")
+    style.save(figures.losses(history, online, looks, f"Pretraining on {name}"), folder / "losses")
+    style.save(figures.collapse(history, looks, f"Pretraining on {name}: indicators of collapse"), folder / "collapse")
 
 
-def write_views(images: Images, policies: dict[str, Policy], seed: int, stem: Path, rows: int = 6) -> None:
-    """Write `stem`.svg and .png: one image each of the first classes, and what the policies make of them."""
-    _, first = np.unique(images.labels, return_index=True)
-    pixels = images.pixels[first[:rows]]
-    views = {name: sheet.sample_views(pixels, policy, seed) for name, policy in policies.items()}
-    style.save(sheet.sheet(pixels, views, f"{images.name}: images and their views by policy"), stem)
+def write_pictures(study: Study, pictures: Pictures, folder: Path) -> None:
+    """Write what is made of images and of their representations."""
+    name, classes = pictures.name, pictures.classes
+    style.save(albums.views(pictures), folder / "views")
+    style.save(albums.pairs(pictures), folder / "pairs")
+    style.save(albums.neighbours(pictures), folder / "neighbours")
+    style.save(
+        maps.map_figure(study, classes, f"{name}: test images as each encoder represents them, t-SNE"), folder / "map"
+    )
+    title = f"{name}: what the linear probe takes each class for, % of its test images"
+    style.save(maps.confusion_figure(study, "primary", classes, title), folder / "confusion")

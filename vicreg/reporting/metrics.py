@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from vicreg.intervals import paired_interval, unpacked
+from vicreg.reporting.curves import PROBE
 from vicreg.reporting.study import Dataset, Study
 
 BASELINE = "random"
@@ -63,6 +64,14 @@ def metrics(study: Study) -> dict[str, Any]:
     """Return what metrics.json holds: the accuracies by dataset, and a block on the study itself."""
     by_dataset = {dataset.key: accuracies(study.evaluations, dataset.slot) for dataset in study.datasets}
     return by_dataset | {"study": facts(study)}
+
+
+def top1(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return what top1.json holds, of `metrics`: {dataset: {encoder: top-1 of the linear probe}} where it ran."""
+    return {
+        dataset: {encoder: probes[PROBE]["top1"] for encoder, probes in found[dataset].items() if PROBE in probes}
+        for dataset in found["study"]["datasets"]
+    }
 
 
 def facts(study: Study) -> dict[str, Any]:

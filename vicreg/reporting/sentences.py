@@ -4,7 +4,7 @@ from typing import Any
 
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.markdown import code, count, escape, percent, points
-from vicreg.reporting.metrics import BASELINE, Accuracies
+from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, best_two
 from vicreg.reporting.study import Dataset, Study
 from vicreg.reporting.tables import probes_of
 
@@ -15,13 +15,13 @@ PURPOSES = {
 }
 
 
-def answer(accuracies: Accuracies) -> str:
+def answer(found: Accuracies) -> str:
     """Return one sentence: how each encoder compares with the baseline under the linear probe."""
-    probes = probes_of(accuracies)
+    probes = probes_of(found)
     if not probes:
         return "No encoder ran, so there is nothing to compare."
     probe = PROBE if PROBE in probes else probes[0]
-    ran = {encoder: entry[probe] for encoder, entry in accuracies.items() if probe in entry}
+    ran = {encoder: entry[probe] for encoder, entry in found.items() if probe in entry}
     if BASELINE not in ran:
         reached = ", ".join(f"{code(encoder)} {percent(score['top1'])} %" for encoder, score in ran.items())
         return f"Without {code(BASELINE)} there is no gain to state; top-1 with the {probe} probe: {reached}."
@@ -29,6 +29,37 @@ def answer(accuracies: Accuracies) -> str:
     if not others:
         return f"Only {code(BASELINE)} ran: {percent(ran[BASELINE]['top1'])} % top-1 with the {probe} probe."
     return f"With the {probe} probe, {'; '.join(others)}."
+
+
+def headline(study: Study) -> str:
+    """Return the study's answer in one sentence: the best encoder of each dataset, and whether its lead is one."""
+    clauses = [clause for dataset in study.datasets if (clause := _result(study, dataset))]
+    if not clauses:
+        return f"No encoder ran the {PROBE} probe, so there is no answer yet."
+    return f"On {'; on '.join(clauses)}."
+
+
+def _result(study: Study, dataset: Dataset) -> str:
+    found = accuracies(study.evaluations, dataset.slot)
+    ran = {encoder: entry[PROBE] for encoder, entry in found.items() if PROBE in entry}
+    if not ran:
+        return ""
+    best = max(ran, key=lambda encoder: (encoder != BASELINE, ran[encoder]["top1"]))
+    parts = [f"{escape(dataset.name)}, {code(best)} reaches {percent(ran[best]['top1'])} % top-1 with a {PROBE} probe"]
+    if "gain" in ran[best] and best != BASELINE:
+        parts.append(_over_baseline(ran[best]))
+    if pair := best_two(study.evaluations, dataset.slot, PROBE):
+        second = f"{code(pair['second'])} ({percent(ran[pair['second']]['top1'])} %)"
+        lead = f"{points(pair['difference']).lstrip('+')} points ahead of {second}"
+        parts.append(lead if pair["low"] > 0 else f"without a lead over {second} that these test images could show")
+    return ", ".join(parts)
+
+
+def _over_baseline(score: dict[str, float]) -> str:
+    side = (
+        f"{points(abs(score['gain'])).lstrip('+')} points {'above' if score['gain'] >= 0 else 'below'} {code(BASELINE)}"
+    )
+    return f"{side}, which may be chance" if score["gain_low"] <= 0 <= score["gain_high"] else side
 
 
 def versus(pair: dict[str, Any]) -> str:
@@ -110,6 +141,18 @@ def _words(key: str) -> str:
     return escape(key.replace("_", " "))
 
 
-def not_run(accuracies: Accuracies) -> list[str]:
+def at_chance(study: Study, dataset: Dataset) -> list[str]:
+    """Return which encoders a probe cannot tell from chance, by its own finding."""
+    lines = []
+    for encoder, evaluation in study.evaluations.items():
+        results = evaluation.get("datasets", {}).get(dataset.slot, {}).get("probes", {})
+        names = [probe for probe, result in results.items() if result.get("at_chance")]
+        if names:
+            probes = f"the {'probe' if len(names) == 1 else 'probes'} {', '.join(names)}"
+            lines.append(f"{code(encoder)} cannot be told from chance by {probes}, which separate synthetic features.")
+    return lines
+
+
+def not_run(found: Accuracies) -> list[str]:
     """Return why encoders did not take part, in words."""
-    return [f"{code(name)} was {entry['not_run']}." for name, entry in accuracies.items() if "not_run" in entry]
+    return [f"{code(name)} was {entry['not_run']}." for name, entry in found.items() if "not_run" in entry]

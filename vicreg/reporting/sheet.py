@@ -1,4 +1,7 @@
-"""A sheet of views: the same images through every policy, originals at left."""
+"""Sheets of pictures: a row per image, blocks of columns beside each other, pixels as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,9 +12,23 @@ from vicreg.reporting import style
 from vicreg.views import Policy, two_views
 
 SIDE = 32  # pixels of an image
-THIN, WIDE = 2, 10  # pixels between images, and between policies
+THIN, WIDE = 2, 10  # pixels between images, and between blocks
 STEP = SIDE + THIN
 VIEWS = ("first view", "second view")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns of a sheet. images: (M, K, 32, 32, 3) uint8; headings: K texts; below: texts by (row, column)."""
+
+    name: str
+    images: np.ndarray
+    headings: Sequence[str] = ()
+    below: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return self.images.shape[1] * STEP - THIN
 
 
 def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:
@@ -28,22 +45,29 @@ def sheet(originals: np.ndarray, views: dict[str, np.ndarray], title: str) -> Fi
 
     originals: (M, 32, 32, 3) uint8; views: (M, K, 32, 32, 3) uint8 by policy, first and second views in turn.
     """
-    blocks = {"original": originals[:, None]} | views
-    widths = [block.shape[1] * STEP - THIN for block in blocks.values()]
-    starts = [sum(widths[:i]) + WIDE * i for i in range(len(widths))]
-    canvas = np.full((len(originals) * STEP - THIN, starts[-1] + widths[-1], 3), 255, np.uint8)
-    for start, block in zip(starts, blocks.values(), strict=True):
-        for row, column in np.ndindex(*block.shape[:2]):
-            top, left = row * STEP, start + column * STEP
-            canvas[top : top + SIDE, left : left + SIDE] = block[row, column]
-    headings = [(start, 11, name) for name, start in zip(blocks, starts, strict=True)]
-    for start, block in zip(starts[1:], views.values(), strict=True):
-        headings += [(start + k * STEP, 3, VIEWS[k % 2]) for k in range(block.shape[1])]
-    return _draw(canvas, headings, title)
+    policies = [Block(name, block, [VIEWS[k % 2] for k in range(block.shape[1])]) for name, block in views.items()]
+    return draw([Block("original", originals[:, None]), *policies], title)
 
 
-def _draw(canvas: np.ndarray, headings: list[tuple[int, int, str]], title: str) -> Figure:
-    """Show the pixels as they are, with headings (pixels from the left, pixels above, text)."""
+def draw(blocks: Sequence[Block], title: str) -> Figure:
+    """Return a figure of the blocks, all with as many rows; rows stand further apart where texts lie below images."""
+    room = 12 if any(block.below for block in blocks) else 0
+    step, rows = STEP + room, blocks[0].images.shape[0]
+    starts = [sum(block.width + WIDE for block in blocks[:i]) for i in range(len(blocks))]
+    canvas = np.full((rows * step - THIN, starts[-1] + blocks[-1].width, 3), 255, np.uint8)
+    texts = []  # (pixels from the left, from the top, text, size)
+    for start, block in zip(starts, blocks, strict=True):
+        for row, column in np.ndindex(*block.images.shape[:2]):
+            top, left = row * step, start + column * STEP
+            canvas[top : top + SIDE, left : left + SIDE] = block.images[row, column]
+        texts.append((start, -11, block.name, 9.5))
+        texts += [(start + k * STEP, -3, text, 7.5) for k, text in enumerate(block.headings)]
+        texts += [(start + k * STEP, r * step + SIDE + 8, text, 6.5) for (r, k), text in block.below.items()]
+    return _figure(canvas, texts, title)
+
+
+def _figure(canvas: np.ndarray, texts: list[tuple[int, int, str, float]], title: str) -> Figure:
+    """Show the pixels as they are, and the texts over and below them."""
     height, width = canvas.shape[:2]
     inches = 8.8 / max(width, 330)  # per pixel
     total = height * inches + 1.0
@@ -52,7 +76,7 @@ def _draw(canvas: np.ndarray, headings: list[tuple[int, int, str]], title: str) 
         axes = figure.add_axes((0.1 / 9, 0.1 / total, width * inches / 9, height * inches / total))
         axes.imshow(canvas, interpolation="none", extent=(0, width, height, 0))
         axes.set_axis_off()
-        for left, above, text in headings:
-            axes.text(left, -above, text, fontsize=7.5 if text in VIEWS else 9.5)
+        for left, top, text, size in texts:
+            axes.text(left, top, text, fontsize=size)
         figure.text(0.1 / 9, 1 - 0.1 / total, title, fontsize=11, va="top")
     return figure

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -41,6 +41,8 @@ class Study:
     representative_loss: as its stage wrote it.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
+    recipes: by encoder, the entry of `encoders` in params.yaml: method, backbone, policy.
+    portraits: by encoder, as its stage wrote them: neighbours and a map.
 
     Raises ValueError where two datasets share a key, since one would hide the other.
     """
@@ -56,6 +58,8 @@ class Study:
     seconds: list[dict[str, Any]]
     versions: dict[str, str]
     commit: str | None
+    recipes: dict[str, dict[str, str]] = field(default_factory=dict)
+    portraits: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         keys = [dataset.key for dataset in self.datasets]

@@ -11,9 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-INK, FAINT = "#333333", "#dddddd"
+INK, FAINT, GREY = "#333333", "#dddddd", "#777777"
 # Okabe and Ito, Color Universal Design, 2008: distinct with every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# After Tol's muted scheme: ten classes, which differ in marker too, all dark enough to be seen on white.
+CLASS_COLOURS = (
+    *("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255"),
+    *("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555"),
+)
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+MARKER_SIZES = {"s": 0.85, "D": 0.75, "*": 1.4, "P": 1.1, "X": 1.1} | dict.fromkeys("o^v<>", 1.0)  # look equal
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -36,6 +43,7 @@ RC: Any = {
     "ytick.color": INK,
     "legend.frameon": False,
     "figure.dpi": 100,
+    "text.parse_math": False,  # a name may hold a dollar sign
     "svg.hashsalt": "vicreg",  # ids inside an SVG are random otherwise
 }
 
@@ -58,7 +66,7 @@ def styles(encoders: Iterable[str], baseline: str = "random") -> dict[str, Style
     chosen = {}
     looks = zip(cycle(COLOURS), cycle(LINES), cycle(MARKERS), strict=False)
     for encoder in encoders:
-        chosen[encoder] = Style("#777777", (0, (2, 1.5)), "x") if encoder == baseline else Style(*next(looks))
+        chosen[encoder] = Style(GREY, (0, (2, 1.5)), "x") if encoder == baseline else Style(*next(looks))
     return chosen
 
 

@@ -1,0 +1,118 @@
+"""A made-up study with all that a report can show, for tests of the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vicreg.images import Images
+from vicreg.intervals import packed
+from vicreg.policy import Policy
+from vicreg.reporting import pictures
+from vicreg.reporting.study import Dataset, Study
+
+NOT_RUN = "not run: `published.weights` names no file"
+TEST, TRAIN = 40, 60  # images
+CLASSES = ("class 0", "class 1", "class 2", "class 3")
+
+
+def images(classes: tuple[str, ...], name: str) -> Images:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200, dtype=np.int64) % len(classes)
+    official = np.array(["train"] * 150 + ["test"] * 50)
+    return Images(rng.integers(0, 256, (200, 32, 32, 3), np.uint8), labels, official, classes, name, False)
+
+
+SPLIT = {
+    "primary/pretrain": np.arange(100),
+    "primary/probe_train": np.arange(100, 100 + TRAIN),
+    "primary/probe_test": np.arange(160, 160 + TEST),
+}
+
+
+def evaluation(top1: float, classes: int) -> dict[str, Any]:
+    """Of TEST images the first ones are right, so that a better encoder is right wherever a worse one is."""
+    curve = [{"epoch": n, "top1": top1 * n / 3, "top5": 0.9} for n in (1, 2, 3)]
+    spread = {"top1": top1, "top1_low": top1 - 0.05, "top1_high": top1 + 0.05, "top5": 0.9}
+    score = spread | {"settings": {"lr": 0.3}, "hits": packed(np.arange(TEST) < round(TEST * top1))}
+    confusion = np.random.default_rng(0).multinomial(TEST // classes, [1 / classes] * classes, classes).tolist()
+    probes = {"linear": score | {"curve": curve, "confusion": confusion}, "knn": score | {"curve": []}}
+    return {"datasets": {slot: {"test": TEST, "probes": probes} for slot in ("primary", "transfer")}}
+
+
+def pretraining(epochs: int, **indicators: float) -> dict[str, Any]:
+    terms = {"loss": 3.0, "invariance": 0.1, "variance": 0.2, "covariance": 0.3, **indicators}
+    history = [{"epoch": n + 1, **terms, "lr": 0.1, "images_per_second": 50.0, "seconds": 1.0} for n in range(epochs)]
+    return {"images": 100, "history": history, "online": [{"epoch": 2, "top1": 0.3, "top5": 0.8}] if epochs else []}
+
+
+def portrait(classes: int) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    nearest = [{"image": k, "class": k % classes, "cosine": 0.9} for k in range(5)]
+    place = {"x": rng.random(TEST).round(3).tolist(), "y": (rng.random(TEST) / 2).round(3).tolist()}
+    return {
+        "neighbours": [{"image": k, "class": k % classes, "nearest": nearest} for k in range(3)],
+        "agreement": 0.4,
+        "nearest": 5,
+        "chance": 1 / classes,
+        "map": {"image": list(range(TEST)), "class": [k % classes for k in range(TEST)], **place},
+    }
+
+
+def representative() -> dict[str, Any]:
+    terms = {"loss": 24.0, "invariance": 0.1, "variance": 0.8, "covariance": 1.0}
+    views = {"pixels": [bytes(range(256)).hex() * 12] * 2, **terms}
+    against = [{"class": "class 0", "image": 1, **terms}, {"class": "class 1", "image": 2, **terms}]
+    pairs = {"views": terms, "same": terms | {"invariance": 0.0}, "different": terms}
+    return {**pairs, "anchor": "class 0", "image": 0, "anchor_views": views, "against": against}
+
+
+def study(
+    scores: Mapping[str, float | None] | None = None,
+    *,
+    classes: tuple[str, ...] = CLASSES,
+    name: str = "Shapes-10 (drawn)",
+    genuine: bool = False,
+    **changes: Any,
+) -> Study:
+    """A study of encoders with these top-1 accuracies; None did not run, and `random` does not learn."""
+    scores = (
+        {"random": 0.3, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None} if scores is None else scores
+    )
+    ran = {encoder: top1 for encoder, top1 in scores.items() if top1 is not None}
+    purposes = {"pretrain": 100, "probe_train": TRAIN, "probe_test": TEST}
+    about: dict[str, Any] = {"genuine": genuine, "drawn": not genuine, "classes": len(classes), "purposes": purposes}
+    datasets = (
+        Dataset(slot="primary", key="cifar10", name=name, fingerprints={"train": "ab12"}, **about),
+        Dataset(slot="transfer", key="cifar100", name=f"{name} 2", fingerprints={"train": "cd34"}, **about),
+    )
+    indicators = {"embedding_std": 0.9, "embedding_correlation": 0.1, "effective_rank": 9.0}
+    missing = {"not_run": NOT_RUN}
+
+    def learned(encoder: str) -> dict[str, Any]:
+        return pretraining(0 if encoder == "random" else 3, **indicators) if encoder in ran else missing
+
+    values: dict[str, Any] = {
+        "name": "made_up",
+        "sizes": {"source": "embedded", "width": 8, "epochs": 3},
+        "protocol": "report",
+        "seed": 7,
+        "datasets": datasets,
+        "pretraining": {encoder: learned(encoder) for encoder in scores},
+        "evaluations": {e: evaluation(ran[e], len(classes)) if e in ran else missing for e in scores},
+        "representative_loss": {
+            "encoders": {encoder: representative() for encoder in ran if encoder != "random"},
+            "computed": "Mean over pairs.",
+        },
+        "seconds": [{"stage": "pretrain-x", "seconds": 2.5, "device": "cpu: X"}],
+        "versions": {"python": "3.11.0"},
+        "commit": "abc1234",
+        "recipes": {encoder: {"method": "vicreg", "backbone": "resnet18", "policy": "aug"} for encoder in scores},
+        "portraits": {encoder: portrait(len(classes)) if encoder in ran else missing for encoder in scores},
+    }
+    return Study(**values | changes)
+
+
+def shown(of: Study, classes: tuple[str, ...] = CLASSES) -> pictures.Pictures:
+    policies = {"aug": Policy(scale_min=0.2, flip=0.5)} if of.learned else {}
+    return pictures.gather(of, images(classes, of.datasets[0].name), SPLIT, policies)

@@ -1,0 +1,198 @@
+"""The page in a browser: it loads nothing, sorts, can be read by everyone, and fits a phone."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import study_fakes as fakes
+
+from vicreg.reporting import page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page, Route
+
+sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` with the group dev")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE: Any = {"width": 390, "height": 844}
+DESKTOP: Any = {"width": 1280, "height": 900}
+LOOKS = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: `apt-get install chromium`")
+
+
+@dataclass
+class Opened:
+    """A page, what its console said, and which addresses it asked for."""
+
+    page: "Page"
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = fakes.study(genuine=True, name="CIFAR-10")
+    written = tmp_path_factory.mktemp("page") / "index.html"
+    written.write_text(page.document(study, fakes.shown(study)), encoding="utf-8")
+    return written
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    with sync.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(browser: "Browser", file: Path, size: Any = DESKTOP, scheme: Any = "light") -> Opened:
+    """The page as a person opens the file; whatever it asks for beyond that is noted and refused."""
+    new = browser.new_page(viewport=size, color_scheme=scheme)
+    found = Opened(new)
+
+    def answer(route: "Route") -> None:
+        address = route.request.url
+        if address == file.as_uri() or address.startswith("data:"):
+            route.continue_()
+        else:
+            found.asked.append(address)
+            route.abort()
+
+    new.route("**/*", answer)
+    new.on("console", lambda message: found.said.append(message.text))
+    new.on("pageerror", lambda error: found.said.append(str(error)))
+    new.goto(file.as_uri())
+    return found
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_everyone_can_read_it(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
+    found = opened(browser, file, size, scheme)
+    found.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    results = axe.Axe().run(found.page)
+    assert len(results.response["passes"]) > 20  # so many of its rules had something to look at
+    broken = [
+        f"{v['id']}: {v['help']}: {[node['html'][:150] for node in v['nodes'][:3]]}"
+        for v in results.response["violations"]
+    ]
+    assert not broken, "\n".join(broken)
+    found.page.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_text_in_drawings_stands_out_from_its_card(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
+    """axe does not look at text in drawings, so its contrast is computed here, by WCAG 2.2."""
+    found = opened(browser, file, size, scheme)
+    ratios = found.page.evaluate(CONTRAST)
+    assert len(ratios) > 50
+    assert not [entry for entry in ratios if entry["ratio"] < 4.5]
+    found.page.close()
+
+
+CONTRAST = """
+() => {
+  const numbers = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const light = (colour) => numbers(colour).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  return [...document.querySelectorAll(".panel svg text")]
+    .filter((text) => !/^(#fff|#000|rgb\\(255, 255, 255\\)|rgb\\(0, 0, 0\\))/.test(getComputedStyle(text).fill))
+    .map((text) => ({
+      text: text.textContent,
+      ratio: ratio(light(getComputedStyle(text).fill), light(getComputedStyle(text.closest(".panel")).backgroundColor)),
+    }));
+}
+"""
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_it_loads_nothing_and_says_nothing(browser: "Browser", file: Path, size: Any) -> None:
+    found = opened(browser, file, size)
+    found.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    found.page.wait_for_load_state("networkidle")
+    assert found.asked == [] and found.said == []
+    found.page.close()
+
+
+def test_the_body_of_a_page_on_a_phone_never_scrolls_sideways(browser: "Browser", file: Path) -> None:
+    found = opened(browser, file, PHONE)
+    for width in (390, 320):
+        found.page.set_viewport_size({"width": width, "height": 844})
+        for _ in range(2):
+            assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+            found.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = !d.open; })")
+    found.page.close()
+
+
+def test_every_drawing_and_image_has_a_size_and_words(browser: "Browser", file: Path) -> None:
+    found = opened(browser, file, PHONE)
+    sizes = found.page.evaluate(
+        "[...document.querySelectorAll('main svg, main img')].map((e) => [e.getBoundingClientRect(), e.outerHTML])"
+        ".map(([box, html]) => [box.width, box.height, html.slice(0, 99)])"
+    )
+    assert len(sizes) > 60
+    assert not [entry for entry in sizes if entry[0] < 10 or entry[1] < 5]
+    roles = found.page.get_by_role("img").count()
+    assert roles >= found.page.locator("main svg").count()
+    found.page.close()
+
+
+def column(table: "Locator", number: int) -> list[str]:
+    return [row.locator("th, td").nth(number).inner_text().strip() for row in table.locator("tbody tr").all()]
+
+
+def test_a_table_sorts_by_click_and_goes_back(browser: "Browser", file: Path) -> None:
+    found = opened(browser, file)
+    table = found.page.locator("#results table").first
+    heading = table.locator("thead th").nth(2)
+    before = column(table, 2)
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    sorted_ = column(table, 2)
+    numbers = [float(text) for text in sorted_[:-1]]
+    assert numbers == sorted(numbers, reverse=True) and sorted_[-1] == "not run"
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending" and column(table, 2)[-1] == "not run"
+    assert column(table, 2)[0] == sorted_[-2]
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") is None and column(table, 2) == before
+    found.page.close()
+
+
+def test_a_table_sorts_by_keyboard(browser: "Browser", file: Path) -> None:
+    found = opened(browser, file)
+    table = found.page.locator("#results table").first
+    button = table.locator("thead th").nth(1).get_by_role("button")
+    for _ in range(200):
+        found.page.keyboard.press("Tab")
+        if button.evaluate("(element) => element === document.activeElement"):
+            break
+    found.page.keyboard.press("Enter")
+    assert column(table, 1) == sorted(column(table, 1))
+    found.page.keyboard.press("Space")
+    assert column(table, 1) == sorted(column(table, 1), reverse=True)
+    found.page.close()
+
+
+def test_without_scripts_everything_is_there(browser: "Browser", file: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(file.as_uri())
+    assert plain.locator("thead button").count() == 0
+    assert plain.locator("tbody tr").count() > 30 and plain.locator("#again dd").first.is_visible()
+    context.close()
+
+
+def test_on_paper_it_is_light_and_complete(browser: "Browser", file: Path) -> None:
+    found = opened(browser, file, DESKTOP, "dark")
+    found.page.emulate_media(media="print")
+    assert found.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not found.page.locator("nav").is_visible()
+    assert len(found.page.pdf()) > 10_000
+    found.page.close()

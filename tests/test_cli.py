@@ -1,0 +1,304 @@
+"""The command line: the encoders of a study on pictures of one's own."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import HERE, Repository
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from vicreg import cli, encoder, encoder_names, head_files, images, params, recipe, representative, weights
+from vicreg.heads.linear import Head
+from vicreg.methods.vicreg import Objective
+from vicreg.places import Paths, study_of
+
+COMMANDS = ("embed", "predict", "loss", "export", "report")
+CONSOLE = Path(sys.executable).with_name("vicreg")
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+CLASSES = ("cat", "dog", "ship", "frog", "car", "deer")
+
+
+def values() -> params.Params:
+    p = params.load(HERE / "params.yaml")
+    study = p.studies["embedded"].model_copy(update={"width": 2, "projector_width": 6})
+    return p.model_copy(update={"studies": {"embedded": study}})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study's folder with two encoders, one that did not run, and probes of one of them."""
+    folder = tmp_path_factory.mktemp("study")
+    paths = Paths("embedded", folder)
+    shutil.copy(HERE / "params.yaml", folder)
+    for name in ("cifar_aug", "random"):
+        encoder.save(paths.model(name), recipe.build(values(), name, PIXELS), recipe.describe(values(), name))
+    weights.save_not_run(paths.model("resnet50_paper"), "not run: `published.weights` names no file")
+    labels = np.arange(40, dtype=np.int64) % len(CLASSES)
+    for slot in ("primary", "transfer"):
+        known = images.Images(PIXELS, labels, np.full(40, "train"), CLASSES, f"{slot} pictures", False)
+        images.save(known, paths.data(slot))
+    own = encoder.describe(paths.model("cifar_aug"))["digest"]["encoder"]
+    head = Head(
+        torch.zeros(16), torch.ones(16), torch.randn(6, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(6)
+    )
+    about = {"encoder": "cifar_aug", "weights": own, "top1": {"primary": {"linear": 0.612}}}
+    head_files.save(paths.heads("cifar_aug"), {("primary", "linear"): head}, about)
+    return folder
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, in which commands run; beside it lies a folder of pictures."""
+    shutil.copytree(made, tmp_path / "study")
+    monkeypatch.chdir(tmp_path / "study")
+    monkeypatch.delenv("VICREG_TRACEBACK", raising=False)
+    save_pictures(PIXELS, tmp_path / "pictures")
+    return tmp_path / "study"
+
+
+def save_pictures(pixels: np.ndarray, folder: Path) -> None:
+    folder.mkdir()
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"{number:05}.png")
+
+
+def vicreg(*arguments: object, status: int = 0) -> str:
+    """What a command prints, on both streams together."""
+    found = CliRunner().invoke(cli.app, [str(argument) for argument in arguments], terminal_width=100)
+    assert found.exit_code == status, found.output
+    return found.output
+
+
+def refused(*arguments: object) -> str:
+    """The message of a command that ends with status 1, in one line and without a traceback."""
+    lines = vicreg(*arguments, status=1).strip().splitlines()
+    told = [line for line in lines if line.startswith("error: ")]
+    assert len(told) == 1 and lines[-1] == "(VICREG_TRACEBACK=1 shows where)" and "Traceback" not in lines, lines
+    return told[0]
+
+
+def test_embed_gives_the_representations_of_a_folder_bit_for_bit(study):
+    said = vicreg("embed", "../pictures", "--encoder", "cifar_aug", "--out", "found.npz", "--device", "cpu")
+    found = np.load("found.npz")
+    expected = encoder.represent(
+        encoder.load(Path("models/embedded/cifar_aug.safetensors")), PIXELS, torch.device("cpu")
+    )
+    assert np.array_equal(found["features"], expected) and found["features"].dtype == np.float32
+    assert found["files"].tolist() == [f"{number:05}.png" for number in range(40)]
+    about = json.loads(str(found["description"]))
+    assert about == encoder.describe(Path("models/embedded/cifar_aug.safetensors"))
+    assert said.strip().endswith("found.npz: 40 images x 16 numbers, by models/embedded/cifar_aug.safetensors")
+
+
+def test_embed_takes_an_encoder_by_its_path_too_and_outside_a_study(study, monkeypatch):
+    file = (study / "models/embedded/random.safetensors").absolute()
+    monkeypatch.chdir(study.parent)
+    vicreg("embed", "pictures", "-e", file)
+    assert json.loads(str(np.load("features.npz")["description"]))["encoder"] == "random"
+
+
+def test_embed_names_what_it_passed_over(study):
+    (study.parent / "pictures" / "notes.txt").write_text("no image")
+    assert "passed over 1 of its files: notes.txt (it is no image" in vicreg("embed", "../pictures")
+    assert len(np.load("features.npz")["files"]) == 40
+
+
+def test_embed_says_what_is_wrong_with_a_folder(study):
+    Path("empty").mkdir()
+    assert "empty holds no image that can be read; it is empty" in refused("embed", "empty")
+    assert "nowhere is not there; name a folder of images" in refused("embed", "nowhere")
+    assert "is no folder" in refused("embed", "params.yaml")
+    assert "empty is a folder: name a file for --out" in refused("embed", "../pictures", "--out", "empty")
+
+
+def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(study):
+    said = refused("embed", "../pictures", "--encoder", "cifar_big")
+    assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, resnet50_paper" in said
+    assert "there is no encoder file elsewhere/x.safetensors" in refused("export", "elsewhere/x.safetensors")
+    assert "holds no encoder: not run: `published.weights`" in refused("export", "resnet50_paper")
+    shutil.rmtree("models")
+    assert "run `dvc repro`" in refused("embed", "../pictures")
+
+
+def test_outside_a_study_a_name_is_an_error_that_says_what_to_do(study, monkeypatch):
+    monkeypatch.chdir(study.parent)
+    said = refused("embed", "pictures")
+    assert "no params.yaml here" in said and "give the path of a .safetensors file" in said
+
+
+@pytest.mark.parametrize("command", [("embed", "../pictures"), ("predict", "x.png"), ("export",)])
+def test_a_file_that_holds_no_encoder_is_a_clear_error(study, command):
+    Path("x.safetensors").write_bytes(b"not weights")
+    named = ("x.safetensors",) if command == ("export",) else ("-e", "x.safetensors")
+    assert "x.safetensors is not an encoder of this project" in refused(*command, *named)
+
+
+def test_predict_names_the_likeliest_classes_with_the_probabilities_of_the_probe(study):
+    files = ["../pictures/00003.png", "../pictures/00007.png"]
+    said = vicreg("predict", *files, "--top", "3")
+    paths = Paths("embedded")
+    y = encoder.represent(encoder.load(paths.model("cifar_aug")), PIXELS[[3, 7]], torch.device("cpu"))
+    probabilities = head_files.load(paths.heads("cifar_aug"), "primary", "linear")(torch.from_numpy(y)).numpy()
+    for file, row in zip(files, probabilities, strict=True):
+        best = [f"{100 * row[k]:5.1f} %  {CLASSES[k]}" for k in np.argsort(-row)[:3]]
+        assert "\n  ".join([file, *best]) + "\n\n" in said
+    assert "By the linear probe for primary pictures on cifar_aug, right for 61.2 % of its test images." in said
+    assert "It knows 6 classes" in said
+
+
+def test_predict_says_which_probes_there_are(study):
+    picture = "../pictures/00003.png"
+    assert "there is no probe 'knn' in" in (said := refused("predict", picture, "--probe", "knn"))
+    assert "choose from linear" in said
+    assert "no dataset 'cifar10': choose from primary, transfer" in refused("predict", picture, "--dataset", "cifar10")
+    assert "run `dvc repro linear_eval`" in refused("predict", picture, "-e", "random")
+    shutil.copy("models/embedded/cifar_aug.safetensors", "elsewhere.safetensors")
+    assert "its probes cannot be found" in refused("predict", picture, "-e", "elsewhere.safetensors")
+
+
+def test_predict_refuses_probes_that_were_trained_on_other_weights(study):
+    other = recipe.build(values().model_copy(update={"seed": 1}), "cifar_aug", PIXELS)
+    encoder.save(Path("models/embedded/cifar_aug.safetensors"), other, recipe.describe(values(), "cifar_aug"))
+    assert "belongs to other weights" in refused("predict", "../pictures/00003.png")
+
+
+@pytest.mark.parametrize("command", ["predict", "loss"])
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"text", "it is no image"), (b"", "it is empty"), (None, "it does not exist")]
+)
+def test_an_image_that_is_none_is_an_error_where_it_was_named(study, command, content, why):
+    if content is not None:
+        Path("odd.png").write_bytes(content)
+    assert f"odd.png cannot be used as an image: {why}" in refused(command, "../pictures/00000.png", "odd.png")
+
+
+def test_loss_shows_the_terms_of_the_pair_and_of_each_image_with_itself(study):
+    said = vicreg("loss", "../pictures/00001.png", "../pictures/00002.png")
+    file = Path("models/embedded/cifar_aug.safetensors")
+    frozen = encoder.load(file)
+    head = encoder.load_projector(file, frozen.dimension)
+    assert head is not None
+    batch = torch.from_numpy(PIXELS[1:3]).permute(0, 3, 1, 2)
+    z = representative.embeddings(torch.nn.Sequential(frozen, head), batch, torch.device("cpu"))
+    (terms,) = representative.pair_terms(z[:1], z[1:], Objective())
+    line = next(
+        line for line in said.splitlines() if line.startswith("../pictures/00001.png and ../pictures/00002.png")
+    )
+    expected = [terms[name] for name in ("invariance", "variance", "covariance", "loss")]
+    np.testing.assert_allclose([float(cell) for cell in line.split()[3:]], expected, atol=1e-4)
+    assert re.search(r"00002\.png and itself +0\.0000", said)
+    assert "loss = 25 x invariance + 25 x variance + 1 x covariance" in said and "How to read it" in said
+
+
+def test_loss_is_that_which_the_encoder_was_trained_with(study):
+    file = Path("models/embedded/cifar_aug.safetensors")
+    about = encoder.describe(file)
+    about["objective"] |= {"invariance": 7.0, "invariance_over_dimensions": "sum"}
+    save_file(load_file(file), file, {"description": json.dumps(about)})
+    assert "loss = 7 x invariance" in vicreg("loss", "../pictures/00001.png", "../pictures/00002.png")
+    about["objective"]["temperature"] = 0.1
+    save_file(load_file(file), file, {"description": json.dumps(about)})
+    assert "describes no loss that is known here" in refused("loss", "../pictures/00001.png", "../pictures/00002.png")
+
+
+def test_loss_needs_a_projector(study):
+    said = refused("loss", "../pictures/00001.png", "../pictures/00002.png", "-e", "random")
+    assert "random.safetensors holds no projector" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example_and_explains_every_option(command):
+    said = vicreg(command, "--help")
+    assert f"Example: vicreg {command} " in said
+    known = cli.app.registered_commands
+    function = next(found.callback for found in known if found.callback and found.callback.__name__ == command)
+    for option in re.findall(r"`(--[a-z-]+)", function.__doc__ or ""):
+        assert option in said.partition("Arguments")[2], option
+
+
+def test_the_help_names_every_command():
+    said = vicreg("--help")
+    assert all(command in said for command in COMMANDS) and "--install-completion" in said
+
+
+def test_no_command_at_all_shows_the_help():
+    assert "embed" in vicreg(status=2)
+
+
+def test_a_bug_shows_where_it_happened_and_so_does_what_can_be_mended_on_request(study, monkeypatch):
+    assert isinstance(failure("embed", "nowhere"), SystemExit)
+    monkeypatch.setenv("VICREG_TRACEBACK", "1")
+    assert isinstance(failure("embed", "nowhere"), ValueError)
+    monkeypatch.delenv("VICREG_TRACEBACK")
+
+    def broken(file: Path) -> None:
+        raise KeyError(file)
+
+    monkeypatch.setattr(encoder, "load", broken)
+    assert isinstance(failure("embed", "../pictures"), KeyError)
+
+
+def failure(*arguments: str) -> BaseException | None:
+    return CliRunner().invoke(cli.app, arguments).exception
+
+
+def test_the_console_script_starts_within_a_second_and_without_torch():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([CONSOLE, "--help"], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "embed" in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1, "seconds of computing"
+    code = "import sys, vicreg.cli; sys.exit(bool({'torch', 'mlflow', 'matplotlib', 'PIL'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("vicreg em", {"embed"}), ("vicreg embed x --encoder ", {"cifar_aug", "random", "resnet50_paper"})],
+)
+def test_a_shell_completes_commands_and_encoders(study, line, expected):
+    count = str(len(line.split(" ")) - 1)
+    asked = {"_VICREG_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": count}
+    done = subprocess.run([CONSOLE], env={**os.environ, **asked}, capture_output=True, text=True)
+    assert set(done.stdout.split()) == expected, done
+
+
+def test_a_shell_completes_no_encoder_where_there_is_no_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert encoder_names.completed("") == []
+
+
+def test_the_study_of_an_encoder_is_known_by_where_it_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert study_of(Path("models/embedded/x.safetensors")) == Paths("embedded", tmp_path)
+    for place in ("x.safetensors", "embedded/x.safetensors", "/x.safetensors", "models/x.safetensors"):
+        assert study_of(Path(place)) is None, place
+
+
+def test_embed_and_predict_agree_with_the_stages_of_a_finished_study(finished_study: Repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished_study.folder)
+    paths = Paths("embedded")
+    features, split = (
+        images.load_arrays(paths.features("cifar_aug", "primary")),
+        images.load_arrays(paths.data("split")),
+    )
+    tested = images.load(paths.data("primary")).take(split["primary/probe_test"])
+    save_pictures(tested.pixels, tmp_path / "pictures")
+    vicreg("embed", tmp_path / "pictures", "--out", tmp_path / "found.npz", "--device", "cpu")
+    assert np.array_equal(np.load(tmp_path / "found.npz")["features"], features["probe_test"])
+    files = sorted((tmp_path / "pictures").iterdir())
+    said = vicreg("predict", *files, "--top", "1")
+    named = re.findall(r"^ +[\d.]+ %  (.+)$", said, re.MULTILINE)
+    right = np.mean([name == tested.classes[label] for name, label in zip(named, tested.labels, strict=True)])
+    probes = json.loads(paths.result("linear_eval-cifar_aug").read_text())["datasets"]["primary"]["probes"]
+    assert right == pytest.approx(probes["linear"]["top1"], abs=1e-9)

@@ -1,0 +1,245 @@
+"""The command line: an encoder in your own hands, on pictures of your own. Each command reads, calls, shows."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vicreg import atomic, failures
+from vicreg.encoder_names import chosen, completed
+
+DEFAULT = "cifar_aug"
+
+app = typer.Typer(
+    name="vicreg",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""
+Use the encoders of a finished study on pictures of your own, and compare studies.
+
+An encoder is a network that turns an image into a list of numbers, its representation: images that it finds alike get
+similar numbers, which makes them useful for search and for simple classifiers. It learned that without labels.
+
+A study is data, encoders and tests of them; `study:` in the file params.yaml names one, and "dvc repro" makes it. Then
+run "vicreg" (or "uv run vicreg") in the folder of that file. For each command, "vicreg COMMAND --help" has an example.
+""",
+)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of `function`; what a person can mend is told in one message, and ends with status 1."""
+
+    @functools.wraps(function)
+    def told(**values: Any) -> None:
+        try:
+            function(**values)
+        except Exception as error:
+            if not failures.mendable(error):
+                raise
+            failures.told(error)
+            raise typer.Exit(1) from None
+
+    return app.command()(told)
+
+
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        "-e",
+        metavar="NAME|FILE",
+        help="Which encoder: a name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
+        autocompletion=completed,
+    ),
+]
+Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, mps.")]
+
+
+@command
+def embed(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="A folder of images, and of folders with images.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The .npz file to write; one that is there is replaced.")
+    ] = Path("features.npz"),
+    encoder: EncoderName = DEFAULT,
+    device: Device = "auto",
+) -> None:
+    """Turn every image of a folder into a representation, all in one file.
+
+    Example: `vicreg embed holiday/ --encoder cifar_aug --out holiday.npz`
+
+    Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size. Encoders see 32 x 32 pixels only, in RGB:
+
+    - another size is squeezed to the square; crop images before if their shape matters
+    - of an animation the first frame is taken
+    - transparency becomes white, grey becomes RGB
+
+    Hidden files are ignored. Files that are not images are listed and skipped.
+
+    The file that is written is NumPy's (.npz) and holds three arrays:
+
+    - features: N x D numbers (float32), a row of D numbers for each of the N images
+    - files: where each image lies in the folder, sorted, in the same order
+    - description: what the encoder is and how it was trained, as JSON
+
+    To read it in Python: `numpy.load("holiday.npz")["features"]`
+    """
+    import numpy as np
+
+    from vicreg import devices, image_files, images
+    from vicreg.encoder import describe, load, represent
+
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name a file for --out, such as {out / 'features.npz'}")
+    if out.suffix != ".npz":
+        raise ValueError(f"--out {out}: the file will be NumPy's, so name it {out.with_suffix('.npz').name}")
+    file = chosen(encoder)
+    frozen, where = load(file), devices.choose_device(device)
+    pixels, names, passed_over = image_files.read_folder(folder)
+    if passed_over:
+        typer.echo(image_files.summary(passed_over), err=True)
+    features = represent(frozen, pixels, where)  # in batches as the stage does: others can change the last bits
+    description = json.dumps(describe(file), sort_keys=True)
+    images.save_arrays({"features": features, "files": np.array(names), "description": np.array(description)}, out)
+    typer.echo(f"{out}: {len(names):,} images x {features.shape[1]} numbers, by {file}")
+
+
+@command
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="One or more images.", show_default=False)],
+    encoder: EncoderName = DEFAULT,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Whose classes to name: primary (the dataset that the encoder learned from: Shapes-10 in the study "
+            "embedded, else CIFAR-10) or transfer (the other one: Shapes-100 or CIFAR-100)."
+        ),
+    ] = "primary",
+    probe: Annotated[
+        str,
+        typer.Option(help="Which classifier, by its name in `probes` of params.yaml: linear, logistic or knn."),
+    ] = "linear",
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 5,
+) -> None:
+    """Name the likeliest classes of images, with their probabilities.
+
+    Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset transfer`
+
+    The classes are those of a dataset of the study, such as the ten of CIFAR-10. A probe, a simple classifier that "dvc
+    repro" trained on the encoder's representations, knows these classes and no others: whatever an image shows, it
+    names one of them; where the study drew its own pictures, photos mean nothing to it. Images are prepared as by
+    "vicreg embed". It computes on the CPU.
+    """
+    import numpy as np
+
+    from vicreg import image_files, predictions
+
+    judge = predictions.load(chosen(encoder), dataset, probe)
+    rows = judge.best(np.stack([image_files.read(image) for image in images]), top)
+    typer.echo(predictions.told(judge, [image_files.shown(image) for image in images], rows))
+
+
+@command
+def loss(
+    a: Annotated[Path, typer.Argument(metavar="A", help="An image file.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another image file.", show_default=False)],
+    encoder: EncoderName = DEFAULT,
+    device: Device = "auto",
+) -> None:
+    """Show how different an encoder finds two images.
+
+    Example: `vicreg loss cat.png dog.png`
+
+    It is the loss that the encoder learned by, VICReg's, between two images of yours instead of two views (random crops
+    and colours) of one. Read its main part, the invariance: it is 0 for an image and itself, and the larger the less
+    alike the encoder finds two images. The total can be lower for images that are less alike; the output says why.
+    Images are prepared as by "vicreg embed".
+    """
+    import numpy as np
+
+    from vicreg import devices, image_files, two_images
+
+    pixels = np.stack([image_files.read(a), image_files.read(b)])
+    file = chosen(encoder)
+    pairs = two_images.compare(
+        file, pixels, (image_files.shown(a), image_files.shown(b)), devices.choose_device(device)
+    )
+    typer.echo(f"The loss between two images, by {file}\n\n{two_images.told(pairs, two_images.objective(file))}")
+
+
+@command
+def export(
+    encoder: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENCODER",
+            help="A name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
+            autocompletion=completed,
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to write into.", show_default="the encoder's name")
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option(help="Whether to write ONNX too; it needs packages: uv sync --extra onnx.")
+    ] = True,
+) -> None:
+    """Write an encoder into a folder of its own, to use or publish it elsewhere.
+
+    Example: `vicreg export cifar_aug --out cifar_aug/`
+
+    The folder gets:
+
+    - the weights (.safetensors), and what images they take and how they were trained (config.json)
+    - the same encoder as ONNX (.onnx), which other programs and languages can run, checked against PyTorch
+    - a model card (README.md): data, training, results and limits, taken from the files of the study
+    """
+    from vicreg import export
+
+    file = chosen(encoder)
+    folder = out or Path(file.stem)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder}: that is a file; name a folder")
+    for line in export.export(file, folder, onnx=onnx):
+        typer.echo(line)
+
+
+@command
+def report(
+    a: Annotated[str, typer.Argument(metavar="A", help="The baseline; one of the above.", show_default=False)],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="What is compared with it; one of the above.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("side_by_side.html"),
+) -> None:
+    """Show two studies or experiments side by side in one page: accuracies, differences, settings.
+
+    Example: `vicreg report main my-experiment --out idea.html`, or `vicreg report HEAD~1 HEAD`
+
+    The page needs nothing but itself, so it can be sent to somebody. Differences are B minus A. Each is one of:
+
+    - a study in the folder reports, by its name, such as cifar_small
+    - a folder that holds a file metrics.json
+    - an experiment, by the name that "dvc exp show" gives it
+    - a git revision, such as main or HEAD~1; it stands for the study that its params.yaml names
+    - REVISION:FOLDER, for another study of that revision, such as main:reports/cifar_small
+    """
+    from vicreg.reporting import side_by_side, sides
+
+    page = side_by_side.document(sides.find(a), sides.find(b))
+    with atomic.writing(out) as stream:
+        stream.write(page.encode())
+    typer.echo(f"{out}: open it in a browser; it needs nothing but itself")
+
+
+if __name__ == "__main__":
+    app()

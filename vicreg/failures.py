@@ -1,0 +1,18 @@
+"""Failures: what a person can mend is told in one message, without a traceback."""
+
+import os
+
+TRACEBACK = "VICREG_TRACEBACK"
+BUGS = (KeyError, IndexError, TypeError, AttributeError, AssertionError)
+
+
+def mendable(error: Exception) -> bool:
+    """Whether to tell the message alone: what only a programmer can mend shows where it happened, always."""
+    return not isinstance(error, BUGS) and not os.environ.get(TRACEBACK)
+
+
+def told(error: Exception, who: str = "") -> None:
+    """Print the message of `error` for a person, in red on a terminal; `who` says which process it comes from."""
+    import typer
+
+    typer.secho(f"\n{who}error: {error}\n({TRACEBACK}=1 shows where)", fg="red", err=True)

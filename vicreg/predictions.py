@@ -1,0 +1,64 @@
+"""Predictions: what a probe of a finished study takes pictures for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vicreg import head_files
+from vicreg.images import load_arrays
+from vicreg.places import SLOTS, study_of
+from vicreg.serving import Classifier
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained probe on its encoder, and the names of its classes; `dataset` is what they come from, in words."""
+
+    classifier: Classifier
+    dataset: str
+    classes: tuple[str, ...]
+
+    def best(self, pixels: np.ndarray, count: int) -> list[list[tuple[str, float]]]:
+        """The `count` likeliest classes of each image (N, 32, 32, 3) uint8, with their probabilities."""
+        found = self.classifier.predict(pixels)  # (N, C)
+        orders = np.argsort(-found, axis=1, kind="stable")[:, :count]
+        rows = zip(found, orders, strict=True)
+        return [[(self.classes[place], float(row[place])) for place in order] for row, order in rows]
+
+
+def load(encoder: Path, slot: str, probe: str) -> Judge:
+    """Return the probe that was trained on the encoder in the file `encoder`.
+
+    slot: "primary" or "transfer", the dataset whose classes to name. Raises ValueError where it is not there, was
+    trained on other weights, or the encoder lies outside its study's folders, since the probes lie in those.
+    """
+    paths = study_of(encoder)
+    if paths is None:
+        raise ValueError(
+            f"{encoder} does not lie in the folder models/<study>/ of a repository, so its probes cannot be found: "
+            "name an encoder of a study, whose probes `dvc repro` has trained"
+        )
+    if slot not in SLOTS:
+        raise ValueError(f"there is no dataset {slot!r}: choose from {', '.join(SLOTS)}")
+    file = paths.heads(encoder.stem)
+    if not file.is_file():
+        raise ValueError(f"{file} is not there, which holds the probes of {encoder}: run `dvc repro linear_eval`")
+    heads = head_files.describe(file).get("heads", {})
+    there = [name.partition("/")[2] for name in heads if name.startswith(f"{slot}/")]
+    if probe not in there:
+        raise ValueError(f"there is no probe {probe!r} in {file}: choose from {', '.join(sorted(there)) or 'none'}")
+    data = load_arrays(paths.data(slot), lambda name: name in ("name", "classes"))
+    return Judge(Classifier(encoder, file, slot, probe), str(data["name"]), tuple(map(str, data["classes"])))
+
+
+def told(judge: Judge, names: list[str], rows: list[list[tuple[str, float]]]) -> str:
+    """The likeliest classes of each image, and what to make of them."""
+    lines = []
+    for name, row in zip(names, rows, strict=True):
+        lines += [name, *(f"  {100 * share:5.1f} %  {label}" for label, share in row), ""]
+    about = judge.classifier.about
+    right = f"right for {100 * about['top1']:.1f} % of its test images"
+    lines.append(f"By the {about['probe']} probe for {judge.dataset} on {about['encoder']}, {right}.")
+    lines.append(f"It knows {len(judge.classes)} classes, and names one of them whatever a picture shows.")
+    return "\n".join(lines)
