@@ -55,13 +55,14 @@ def publish(model: serving.Classifier) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A repository's store with no runs in it."""
+    """A repository's store with no runs in it; stages run elsewhere, as those of queued experiments do."""
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
             patch.delenv(name, raising=False)
         patch.setenv("DVC_ROOT", str(folder))
-        patch.chdir(folder)
+        (folder / "elsewhere").mkdir()
+        patch.chdir(folder / "elsewhere")
         tracking.create_database(folder / "mlflow.db")
         yield folder
 
@@ -137,7 +138,7 @@ def test_what_is_no_image_is_refused_by_the_server(address: str, wrong: np.ndarr
 
 def test_a_model_says_what_it_takes_and_gives_and_where_it_comes_from(root: Path, published: dict[str, Any]) -> None:
     from mlflow import MlflowClient
-    from mlflow.models import get_model_info
+    from mlflow.models import Model
 
     client = MlflowClient(f"sqlite:///{root}/mlflow.db")
     found = client.get_model_version_by_alias(TITLE, registry.ALIAS)
@@ -147,7 +148,7 @@ def test_a_model_says_what_it_takes_and_gives_and_where_it_comes_from(root: Path
     assert (run.info.status, run.data.tags["stage"]) == ("FINISHED", "publish")
     assert run.data.tags["weights"] == published["weights"]
     place = client.get_model_version_download_uri(TITLE, found.version)
-    info = get_model_info(place.removeprefix("file://"))
+    info = Model.load(place.removeprefix("file://"))
     assert info.signature.inputs.inputs[0].shape == (-1, 32, 32, 3)
     assert info.signature.outputs.inputs[0].shape == (-1, 10)
     assert info.metadata is not None and info.metadata["classes"] == list(IMAGES.classes)
@@ -158,6 +159,7 @@ def test_a_model_says_what_it_takes_and_gives_and_where_it_comes_from(root: Path
 
 def test_the_same_model_keeps_its_version_and_another_gets_one(root: Path, published: dict[str, Any]) -> None:
     before = len(runs_in(root / "mlflow.db"))
+    assert "MLFLOW_TRACKING_URI" not in os.environ and not list((root / "elsewhere").iterdir())
     assert publish(judged(root / "again")) == published
     assert len(runs_in(root / "mlflow.db")) == before
     worse = publish(judged(root / "worse", seed=1, top1=0.3))

@@ -1,6 +1,7 @@
 """Registry: models that MLflow serves by name, each state of one a version, and an alias for the best version."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
@@ -11,6 +12,7 @@ import numpy as np
 from vicreg import tracking
 
 ALIAS = "best"
+VARIABLE = "MLFLOW_TRACKING_URI"
 REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
 
 
@@ -74,13 +76,15 @@ def fluently(run: tracking.Run) -> Iterator[None]:
     import mlflow
 
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # uv's environments have no pip to name
-    before = mlflow.get_tracking_uri()
+    before = os.environ.get(VARIABLE)
     mlflow.set_tracking_uri(run.client.tracking_uri)
     try:
         with mlflow.start_run(run_id=run.id, log_system_metrics=False):
             yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # forgets the variable too, which it had set
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def version(package: str) -> str:
