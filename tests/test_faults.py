@@ -125,7 +125,13 @@ def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Sig
     change(study, "checkpoint_every", 0)
     change(study, "studies.embedded.epochs", 30)
     started = subprocess.Popen(
-        COMMAND, cwd=study.folder, env=study.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        COMMAND,
+        cwd=study.folder,
+        env=study.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
     assert started.stdout is not None
     for line in started.stdout:
