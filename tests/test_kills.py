@@ -190,19 +190,19 @@ def kill_often(repository: Repository, undisturbed: Repository, begin: Command, 
         kills -= len(killed)
         told = ", ".join(f"{kill.what} at {kill.position}" for kill in killed)
         print(f"seed {seed}: {told}; {kills} to come", flush=True)
-        check(repository, undisturbed, ended(repository, begin))
+        for revision in ended(repository, begin):
+            check(repository, undisturbed, revision)
         check_starts(repository, killed)
 
 
-def ended(repository: Repository, begin: Command) -> str:
-    """Begin once more and leave it alone; return the commit that has its lock."""
+def ended(repository: Repository, begin: Command) -> set[str]:
+    """Begin once more and leave it alone; return the commits that have a lock, also of one whose DVC lived on."""
     before = experiments(repository)
     assert begin(repository).wait(timeout=240) == 0
     if begin is repro:
         repository.git("commit", "--quiet", "--all", "--message", "The end")
-        return "HEAD"
-    [revision] = wait_for(lambda: experiments(repository) - before, 240, "the end of an experiment")
-    return revision
+        return {"HEAD"}
+    return wait_for(lambda: experiments(repository) - before, 240, "the end of an experiment")
 
 
 def experiments(repository: Repository) -> set[str]:
