@@ -136,9 +136,10 @@ def make_tiny(params: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished_study(tiny_repository: Repository) -> Repository:
-    """The tiny repository after its first `dvc repro`, its results committed. Copy it before changing it."""
-    tiny_repository.dvc("repro")
-    tiny_repository.git("add", "--all")
-    tiny_repository.git("commit", "--quiet", "--message", "Results of the tiny study")
-    return tiny_repository
+def finished_study(tiny_repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of the tiny repository after its first `dvc repro`, its results committed. Copy it before changing it."""
+    finished = tiny_repository.copy(tmp_path_factory.mktemp("finished") / "repository")
+    finished.dvc("repro")
+    finished.git("add", "--all")
+    finished.git("commit", "--quiet", "--message", "Results of the tiny study")
+    return finished

@@ -6,14 +6,13 @@ classes stay balanced, and the images of a smaller fraction are among those of a
 
 Images with copies (the same pixels, whatever the label, in this dataset or in what another one pretrains on)
 stand at the very back, where only `probe_train` takes them: so copies stay on one side, and no test image was
-seen before.
+seen before, as `vicreg.checks` makes sure.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +55,7 @@ def split(
         for label in range(len(images.classes)):
             for purpose, positions in _draw(images, pool, label, order, fractions):
                 taken[purpose].append(positions)
-    purposes = {name: order.sort(np.concatenate(parts)) for name, parts in taken.items()}
-    check_disjoint(images, purposes, may_share=("pretrain", "probe_train") if protocol == "standard" else ())
-    return purposes
+    return {name: order.sort(np.concatenate(parts)) for name, parts in taken.items()}
 
 
 def without(images: Images, positions: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -66,16 +63,6 @@ def without(images: Images, positions: np.ndarray, seen: np.ndarray) -> np.ndarr
     elsewhere = {key.tobytes() for key in seen}
     kept = [key.tobytes() not in elsewhere for key in pixel_digests(images.pixels[positions])]
     return positions[np.array(kept, dtype=bool)]
-
-
-def check_disjoint(images: Images, purposes: Mapping[str, np.ndarray], *, may_share: tuple[str, ...] = ()) -> None:
-    """Raise ValueError when two purposes hold the same pixels, unless both are in `may_share`."""
-    keys = _pixel_keys(images)
-    held = {name: {keys[i] for i in positions} for name, positions in purposes.items()}
-    for one, other in combinations(held, 2):
-        shared = len(held[one] & held[other])
-        if shared and not {one, other} <= set(may_share):
-            raise ValueError(f"{images.name}: `{one}` and `{other}` share {shared} images; split again")
 
 
 def save_split(purposes: Mapping[str, np.ndarray], path: Path) -> None:
