@@ -1,13 +1,12 @@
 """linear_eval: features x all probes -> results/<study>/linear_eval-<encoder>.json and the heads, a run per probe."""
 
 import json
-import time
 from typing import Any
 
 from torch import nn
 
 from stages import SLOTS, Paths, run, timed, write_json
-from vicreg import blind, chance, devices, evaluation, head_files, intervals, params, tracking, weights
+from vicreg import blind, chance, devices, head_files, judging, params, tracking, weights
 
 
 def main(name: str) -> None:
@@ -52,8 +51,8 @@ def described(features: dict) -> dict[str, Any]:
 
 
 def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, device) -> tuple[dict, nn.Module]:
-    settings = p.probes.section(probe)
-    dataset, classes, origin = str(features["name"]), len(features["classes"]), described(features)
+    """Judge one encoder by one probe on one dataset, as an MLflow run."""
+    settings, dataset, origin = p.probes.section(probe), str(features["name"]), described(features)
     with tracking.run(
         f"{name} {probe} {getattr(p.sizes, slot)}",
         stage="linear_eval",
@@ -65,22 +64,17 @@ def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, de
         weights=origin["digest"]["encoder"],
         params={**origin, probe: settings},
     ) as tracked:
-        start = time.perf_counter()
-        guesses, chosen, head = blind.guess(probe, features, settings, seed=p.seed, device=device)
-        labels = blind.revealed(Paths(p.study).features(name, slot), features, guesses)
-        score = intervals.score(guesses, labels, p.seed)
-        seconds = round(time.perf_counter() - start, 2)
-        score = chance.cleared(score, probe, settings, features, seed=p.seed, device=device)
-        score["confusion"] = evaluation.confusion(guesses[-1], labels, classes).tolist()
-        for point in score["curve"] or [{"epoch": 0, **score}]:
+        path = Paths(p.study).features(name, slot)
+        result, head = judging.judge(probe, settings, features, path, seed=p.seed, device=device)
+        for point in result["curve"] or [{"epoch": 0, **result}]:
             tracked.metrics({key: point[key] for key in ("top1", "top5")}, point["epoch"])
-        tracked.metrics({key: score[key] for key in ("top1_low", "top1_high")})
+        tracked.metrics({key: result[key] for key in ("top1_low", "top1_high")})
+        chosen = {key: value for key, value in result["settings"].items() if value != settings.get(key)}
         tracked.metrics({f"chosen/{key}": value for key, value in chosen.items() if isinstance(value, (int, float))})
-        print(f"{dataset}: {probe}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}", flush=True)
-        if score["at_chance"]:
-            print(chance.warning(probe, score, classes), flush=True)
-        result = {**score, "settings": {**settings, **chosen}, "seconds": seconds}
         tracked.text(json.dumps(result, indent=1), "result.json")
+        print(f"{dataset}: {probe}: top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%}", flush=True)
+        if result["at_chance"]:
+            print(chance.warning(probe, result, len(features["classes"])), flush=True)
     return result, head
 
 
