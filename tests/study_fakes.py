@@ -81,7 +81,7 @@ def study(
     )
     ran = {encoder: top1 for encoder, top1 in scores.items() if top1 is not None}
     purposes = {"pretrain": 100, "probe_train": TRAIN, "probe_test": TEST}
-    about: dict[str, Any] = {"genuine": genuine, "drawn": not genuine, "classes": len(classes), "purposes": purposes}
+    about: dict[str, Any] = {"genuine": genuine, "drawn": not genuine, "classes": classes, "purposes": purposes}
     datasets = (
         Dataset(slot="primary", key="cifar10", name=name, fingerprints={"train": "ab12"}, **about),
         Dataset(slot="transfer", key="cifar100", name=f"{name} 2", fingerprints={"train": "cd34"}, **about),

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_embed_says_what_is_wrong_with_a_folder(study):
 
 def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(study):
     said = refused("embed", "../pictures", "--encoder", "cifar_big")
-    assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, resnet50_paper" in said
+    assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, or give a path" in said
     assert "there is no encoder file elsewhere/x.safetensors" in refused("export", "elsewhere/x.safetensors")
     assert "holds no encoder: not run: `published.weights`" in refused("export", "resnet50_paper")
     shutil.rmtree("models")
@@ -160,10 +161,28 @@ def test_predict_says_which_probes_there_are(study):
     picture = "../pictures/00003.png"
     assert "there is no probe 'knn' in" in (said := refused("predict", picture, "--probe", "knn"))
     assert "choose from linear" in said
-    assert "no dataset 'cifar10': choose from primary, transfer" in refused("predict", picture, "--dataset", "cifar10")
-    assert "run `dvc repro linear_eval`" in refused("predict", picture, "-e", "random")
+    said = refused("predict", picture, "--dataset", "cifar10")
+    assert "no dataset 'cifar10': choose from primary (primary pictures), transfer (transfer pictures)" in said
+    assert "run `dvc repro linear_eval@random`" in refused("predict", picture, "-e", "random")
     shutil.copy("models/embedded/cifar_aug.safetensors", "elsewhere.safetensors")
     assert "its probes cannot be found" in refused("predict", picture, "-e", "elsewhere.safetensors")
+
+
+def test_predict_takes_a_dataset_by_its_name(study):
+    known = images.load(paths := Paths("embedded").data("primary"))
+    images.save(replace(known, name="CIFAR-10 (subset)"), paths)
+    said = {name: vicreg("predict", "../pictures/00003.png", "--dataset", name) for name in ("primary", "cifar10")}
+    assert said["cifar10"] == said["primary"] and "for CIFAR-10 (subset)" in said["cifar10"]
+
+
+def test_predict_of_a_folder_says_how_to_name_its_images(study):
+    assert "it is a folder; name images" in refused("predict", "../pictures")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "CPU"])
+def test_an_unknown_device_is_refused_with_those_there_are(study, device):
+    said = vicreg("loss", "../pictures/00001.png", "../pictures/00002.png", "--device", device, status=2)
+    assert "is none of auto, cpu, cuda, cuda:0, mps" in " ".join(said.replace("│", " ").split())
 
 
 def test_predict_refuses_probes_that_were_trained_on_other_weights(study):
@@ -198,6 +217,11 @@ def test_loss_shows_the_terms_of_the_pair_and_of_each_image_with_itself(study):
     np.testing.assert_allclose([float(cell) for cell in line.split()[3:]], expected, atol=1e-4)
     assert re.search(r"00002\.png and itself +0\.0000", said)
     assert "loss = 25 x invariance + 25 x variance + 1 x covariance" in said and "How to read it" in said
+
+
+def test_loss_of_one_image_given_twice_is_that_with_itself(study):
+    said = vicreg("loss", "../pictures/00001.png", "../pictures/00001.png")
+    assert len(re.findall(r"^\S*00001.*", said, re.MULTILINE)) == 1 and "00001.png and itself" in said
 
 
 def test_loss_is_that_which_the_encoder_was_trained_with(study):

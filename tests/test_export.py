@@ -96,7 +96,8 @@ def test_without_the_packages_for_onnx_the_error_says_what_to_do(tmp_path, monke
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(ValueError, match=r"ONNX needs the package onnxscript.*uv sync --extra onnx.*--no-onnx"):
         export.export(file, tmp_path / "out")
-    export.export(file, tmp_path / "out", onnx=False)
+    (tmp_path / "out" / "x.onnx").write_bytes(b"of other weights")
+    assert any("x.onnx: removed" in line for line in export.export(file, tmp_path / "out", onnx=False))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "x.safetensors"]
     assert "onnxruntime" not in (tmp_path / "out" / "README.md").read_text()
 

@@ -127,7 +127,7 @@ def test_values_without_a_known_range_are_refused_and_not_guessed(tmp_path):
 
 def test_a_named_pipe_a_folder_and_a_missing_file_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    for name, why in {"pipe.png": "no file at all", ".": "a folder", "gone.png": "does not exist"}.items():
+    for name, why in {"pipe.png": "no ordinary file", ".": "a folder", "gone.png": "does not exist"}.items():
         with pytest.raises(image_files.Unreadable, match=why):
             image_files.read(tmp_path / name)
 

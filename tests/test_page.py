@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import study_fakes as fakes
 from hypothesis import given
@@ -182,6 +183,19 @@ def test_published_figures_and_their_sources_stand_beside_genuine_data_only() ->
     assert "92.07" in genuine and "solo-learn" in genuine and 'href="https://github.com' in genuine
     assert "not CIFAR" not in genuine
     assert "92.07" not in document(fakes.study())
+
+
+@pytest.mark.usefixtures("no_drawings")
+def test_the_most_frequent_mistakes_are_told_on_every_dataset() -> None:
+    study = fakes.study({"random": 0.2, "x": 0.9}, pretraining={})
+    for place, dataset in enumerate(study.datasets):
+        counts = np.eye(len(dataset.classes), dtype=int) * 8
+        counts[1, 2 + place] = 2
+        study.evaluations["x"]["datasets"][dataset.slot]["probes"]["linear"]["confusion"] = counts.tolist()
+    rows = re.findall(r"<tr>(.*?)</tr>", document(study), re.DOTALL)
+    told = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
+    for place, dataset in enumerate(study.datasets):
+        assert f"{dataset.classes[1]} {dataset.classes[2 + place]} 20.0" in told
 
 
 @pytest.mark.usefixtures("no_drawings")

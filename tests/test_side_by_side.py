@@ -138,7 +138,9 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}
     elsewhere["shapes10"] = elsewhere.pop("cifar10")
     a = sides.find(str(written(tmp_path / "a", plain)))
-    assert not list(side_by_side.warnings(a, a))
+    better = sides.find(str(written(tmp_path / "better", report(random=0.4))))
+    assert not list(side_by_side.warnings(a, better))
+    assert ["the same report" in said for said in side_by_side.warnings(a, a)] == [True]
     for number, (found, message) in enumerate(
         [
             (drawn, "B is on drawn pictures"),
@@ -172,12 +174,29 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def parameters(scale: float, **sizes: Any) -> dict[str, Any]:
+    """All of a params.yaml but its study."""
+    return {"seed": 0, "protocol": "report", "studies": {"s": SIZES | sizes}, "aug": {"scale_min": scale}}
+
+
+def write_parameters(folder: Path, **values: Any) -> None:
+    lines = [f"{key}: {json.dumps(value)}" for key, value in values.items()]
+    (folder / "params.yaml").write_text("\n".join(["study: s    # which", *lines, ""]))
+
+
 def committed(folder: Path, top1: float, scale: str, message: str) -> str:
     written(folder / "reports" / "s", report(random=top1))
-    (folder / "params.yaml").write_text(f"study: s    # which\naug: {{scale_min: {scale}}}\n")
+    write_parameters(folder, **parameters(float(scale)))
     git("add", "--all")
     git("commit", "--quiet", "--message", message)
     return git("rev-parse", "HEAD")
+
+
+def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(repository):
+    for changed, own in ({}, True), ({"epochs": 99}, False):
+        write_parameters(repository, **parameters(0.3, **changed))
+        git("commit", "--quiet", "--all", "--message", "Other parameters")
+        assert [sides.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +213,7 @@ def committed(folder: Path, top1: float, scale: str, message: str) -> str:
 def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_parameters(repository, name, top1, scale):
     found = sides.find(name)
     assert found.metrics.scores["cifar10"]["random"]["linear"]["top1"] == top1
-    assert found.params == {"study": "s", "aug": {"scale_min": scale}}
+    assert found.params == {"study": "s", **parameters(scale)}
 
 
 def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):

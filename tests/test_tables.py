@@ -33,7 +33,7 @@ def evaluation(**probes: dict[str, Any]) -> dict[str, Any]:
 def dataset(key: str = "shapes10", *, genuine: bool = False, drawn: bool = True, slot: str = "primary") -> Dataset:
     names = {"shapes10": "Shapes-10 (drawn)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
     purposes = {"pretrain": 40000, "probe_test": 500, "probe_train": 1500}
-    return Dataset(slot, key, names[key], genuine, drawn, 10, purposes, {"train": "ab12"})
+    return Dataset(slot, key, names[key], genuine, drawn, tuple("abcdefghij"), purposes, {"train": "ab12"})
 
 
 def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study:

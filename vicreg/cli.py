@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +58,22 @@ EncoderName = Annotated[
         autocompletion=completed,
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, mps.")]
+
+
+def known_device(given: str) -> str:
+    from vicreg.params import DEVICES
+
+    if not re.match(DEVICES, given):
+        raise typer.BadParameter(f"{given!r} is none of auto, cpu, cuda, cuda:0, mps")
+    return given
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1, mps.", callback=known_device
+    ),
+]
 
 
 @command
@@ -119,8 +135,8 @@ def predict(
     dataset: Annotated[
         str,
         typer.Option(
-            help="Whose classes to name: primary (the dataset that the encoder learned from: Shapes-10 in the study "
-            "embedded, else CIFAR-10) or transfer (the other one: Shapes-100 or CIFAR-100)."
+            help="Whose classes to name: a dataset of the study, such as cifar10 or cifar100; or primary, the one that "
+            "the encoder learned from, or transfer, the other one."
         ),
     ] = "primary",
     probe: Annotated[
@@ -131,7 +147,7 @@ def predict(
 ) -> None:
     """Name the likeliest classes of images, with their probabilities.
 
-    Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset transfer`
+    Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset cifar100`
 
     The classes are those of a dataset of the study, such as the ten of CIFAR-10. A probe, a simple classifier that "dvc
     repro" trained on the encoder's representations, knows these classes and no others: whatever an image shows, it

@@ -39,7 +39,7 @@ def encoder_file(given: str) -> Path:
         return Path(given)
     file = Paths(present_study()).model(given)
     if not file.is_file():
-        there = ", ".join(known_encoders())
+        there = ", ".join(name for name in known_encoders() if not missing(Paths(present_study()).model(name)))
         todo = f"choose from {there}, or give a path" if there else "run `dvc repro`, or give the path of a file"
         raise ValueError(f"there is no encoder {given!r} in {file.parent}: {todo}")
     return file
@@ -47,9 +47,14 @@ def encoder_file(given: str) -> Path:
 
 def chosen(given: str) -> Path:
     """The file of the encoder that a person names; raises ValueError for one that did not take part."""
-    from vicreg import encoder
-
     file = encoder_file(given)
-    if reason := encoder.describe(file).get("not_run"):
+    if reason := missing(file):
         raise ValueError(f"{file} holds no encoder: {reason}")
     return file
+
+
+def missing(file: Path) -> str:
+    """Why the encoder of this file did not take part; empty where it did."""
+    from vicreg import encoder
+
+    return str(encoder.describe(file).get("not_run", ""))

@@ -44,6 +44,9 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
         if difference is not None:
             tried = f"within {difference:.1e} of PyTorch on {TRIED} images"
         lines.append(f"{folder / f'{name}.onnx'}: {tried}")
+    elif (old := folder / f"{name}.onnx").is_file():  # of other weights perhaps, beside a card that does not tell of it
+        old.unlink()
+        lines.append(f"{old}: removed, it was of an earlier export")
     write(folder / "README.md", card.text(frozen.dimension, onnx=onnx, difference=difference).encode())
     return [*lines, f"{folder / 'README.md'}: the model card"]
 

@@ -32,7 +32,7 @@ def read(path: Path) -> np.ndarray:
     with antialiasing. Raises Unreadable. Nothing is decoded of a file that announces more than MOST_PIXELS.
     """
     if not path.is_file():  # to open a named pipe would wait for ever
-        raise Unreadable(path, "it is a folder or no file at all" if path.exists() else "it does not exist")
+        raise Unreadable(path, absence(path))
     if not path.stat().st_size:
         raise Unreadable(path, "it is empty")
     try:
@@ -48,6 +48,13 @@ def read(path: Path) -> np.ndarray:
         raise Unreadable(path, f"it has more than {MOST_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
         raise Unreadable(path, reason(error)) from None
+
+
+def absence(path: Path) -> str:
+    """Why there is no file at `path`, in words."""
+    if path.is_dir():
+        return "it is a folder; name images, such as its *.png"
+    return "it is no ordinary file" if path.exists() else "it does not exist"
 
 
 def known_formats() -> list[str]:

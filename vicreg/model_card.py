@@ -20,8 +20,10 @@ LIMITS = """\
 - It is for research and teaching: to compare how encoders learn. It decides about nothing and nobody.
 - It sees 32 x 32 pixels. What is lost at that size, it cannot tell; photos are squeezed to it.
 - It was made for images like those it learned from. On others its representations may mean nothing, and nothing warns.
-- The numbers above come from one run with one seed: other seeds give others, and the intervals do not show how far.
 - It was never tested for fairness, for robustness, or against images made to mislead it."""
+
+ONE_SEED = """\
+- The numbers above come from one run with one seed: other seeds give others, and the intervals do not show how far."""
 
 TINY_IMAGES = """\
 CIFAR-10 and CIFAR-100 are parts of the 80 Million Tiny Images, which were collected from the web by search terms, and
@@ -73,7 +75,7 @@ class Card:
             "Data": self.data(),
             "Training": self.training(),
             "Results": self.results(),
-            "Limits": LIMITS,
+            "Limits": LIMITS if self.metrics is None else f"{LIMITS}\n{ONE_SEED}",
             "Licences": self.licences(),
         }
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in chapters.items())

@@ -29,6 +29,7 @@ from vicreg.sections import (
 )
 
 MOST_PROBLEMS = 20  # told at once
+DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,3})?|mps)$"
 
 
 class ParamsError(ValueError):
@@ -41,7 +42,7 @@ class Params(Section):
     study: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     protocol: Literal["report", "standard"]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?|mps)$")]
+    device: Annotated[str, Field(pattern=DEVICES)]
     precision: Literal["auto", "float32", "bfloat16"]
     memory: Literal["auto", "device", "host"]
     compile: bool | Literal["auto"]

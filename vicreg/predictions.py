@@ -7,7 +7,7 @@ import numpy as np
 
 from vicreg import head_files
 from vicreg.images import load_arrays
-from vicreg.places import SLOTS, study_of
+from vicreg.places import SLOTS, Paths, study_of
 from vicreg.serving import Classifier
 
 
@@ -27,11 +27,11 @@ class Judge:
         return [[(self.classes[place], float(row[place])) for place in order] for row, order in rows]
 
 
-def load(encoder: Path, slot: str, probe: str) -> Judge:
+def load(encoder: Path, dataset: str, probe: str) -> Judge:
     """Return the probe that was trained on the encoder in the file `encoder`.
 
-    slot: "primary" or "transfer", the dataset whose classes to name. Raises ValueError where it is not there, was
-    trained on other weights, or the encoder lies outside its study's folders, since the probes lie in those.
+    dataset: whose classes to name, see `slot_of`. Raises ValueError where the probe is not there, was trained on other
+    weights, or the encoder lies outside its study's folders, since the probes lie in those.
     """
     paths = study_of(encoder)
     if paths is None:
@@ -39,17 +39,33 @@ def load(encoder: Path, slot: str, probe: str) -> Judge:
             f"{encoder} does not lie in the folder models/<study>/ of a repository, so its probes cannot be found: "
             "name an encoder of a study, whose probes `dvc repro` has trained"
         )
-    if slot not in SLOTS:
-        raise ValueError(f"there is no dataset {slot!r}: choose from {', '.join(SLOTS)}")
+    slot, data = slot_of(dataset, paths)
     file = paths.heads(encoder.stem)
     if not file.is_file():
-        raise ValueError(f"{file} is not there, which holds the probes of {encoder}: run `dvc repro linear_eval`")
+        raise ValueError(f"there are no probes of {encoder}, {file}: run `dvc repro linear_eval@{encoder.stem}`")
     heads = head_files.describe(file).get("heads", {})
     there = [name.partition("/")[2] for name in heads if name.startswith(f"{slot}/")]
     if probe not in there:
         raise ValueError(f"there is no probe {probe!r} in {file}: choose from {', '.join(sorted(there)) or 'none'}")
-    data = load_arrays(paths.data(slot), lambda name: name in ("name", "classes"))
     return Judge(Classifier(encoder, file, slot, probe), str(data["name"]), tuple(map(str, data["classes"])))
+
+
+def slot_of(dataset: str, paths: Paths) -> tuple[str, dict[str, np.ndarray]]:
+    """Return the slot of a dataset of a study, and the dataset's name and classes.
+
+    dataset: "primary", "transfer", or a name such as "cifar100" or "CIFAR-100". Raises ValueError for any other.
+    """
+    found = {slot: load_arrays(paths.data(slot), lambda name: name in ("name", "classes")) for slot in SLOTS}
+    for slot, data in found.items():
+        if dataset == slot or simple(dataset) == simple(str(data["name"])):
+            return slot, data
+    there = ", ".join(f"{slot} ({data['name']})" for slot, data in found.items())
+    raise ValueError(f"there is no dataset {dataset!r}: choose from {there}")
+
+
+def simple(name: str) -> str:
+    """The letters and digits of a dataset's name, without what stands behind it in brackets."""
+    return "".join(character for character in name.partition(" (")[0].lower() if character.isalnum())
 
 
 def told(judge: Judge, names: list[str], rows: list[list[tuple[str, float]]]) -> str:

@@ -24,6 +24,8 @@ Pair = tuple[str, representative.Terms]
 def compare(file: Path, pixels: np.ndarray, names: tuple[str, str], device: torch.device) -> list[Pair]:
     """The terms for images (2, 32, 32, 3) uint8 and each with itself, by the encoder and projector in `file`.
 
+    One image given twice is held against itself, once.
+
     Raises ValueError for an encoder without a projector: the loss lives behind it.
     """
     frozen = encoder.load(file)
@@ -34,7 +36,8 @@ def compare(file: Path, pixels: np.ndarray, names: tuple[str, str], device: torc
     a, b = representative.embeddings(nn.Sequential(frozen, head), images, device)
     terms = representative.pair_terms(torch.stack([a, a, b]), torch.stack([b, a, b]), objective(file))
     labels = (f"{names[0]} and {names[1]}", f"{names[0]} and itself", f"{names[1]} and itself")
-    return list(zip(labels, terms, strict=True))
+    pairs = list(zip(labels, terms, strict=True))
+    return pairs if names[0] != names[1] else pairs[-1:]
 
 
 def objective(file: Path) -> Objective:

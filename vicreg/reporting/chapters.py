@@ -44,7 +44,7 @@ def results(study: Study, dataset: Dataset, drawer: Drawer) -> dict[str, Any]:
     role = ROLES[dataset.slot] if study.learned else ""
     beside = " Beside the linear probe: the student report's figures." if dataset.genuine else ""
     lines = curves.accuracy_curves(study.evaluations, dataset.slot)
-    drawn = figures.accuracy_panels(lines, style.styles(study.encoders), dataset.classes)
+    drawn = figures.accuracy_panels(lines, style.styles(study.encoders), len(dataset.classes))
     about = f"Accuracy on the test images of {escape(dataset.name)} after each epoch of the {PROBE} probe."
     return {
         "name": dataset.name,

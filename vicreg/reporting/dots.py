@@ -46,7 +46,7 @@ def panel(dataset: Dataset, scores: Accuracies, styles: dict[str, style.Style]) 
     ran = {encoder: entry[PROBE] for encoder, entry in scores.items() if PROBE in entry}
     words = [f"{e} {percent(s['top1'])} % ({interval(s['top1_low'], s['top1_high'])})" for e, s in ran.items()]
     words += [f"{e} in the student report {f.top1:g} %" for e, f in beside.items()]
-    chance = 100 / dataset.classes
+    chance = 100 / len(dataset.classes)
     draw = partial(_rows, ran=ran, beside=beside, styles=styles, chance=chance)
     return Panel(dataset.name, draw, f"{'; '.join(words)}; chance {chance:.3g} %")
 

@@ -31,7 +31,7 @@ def write_accuracy(study: Study, dataset: Dataset, looks: dict[str, style.Style]
     lines = curves.accuracy_curves(study.evaluations, dataset.slot)
     stem.with_suffix(".csv").write_text(curves.as_csv(lines, curves.SCORES), encoding="utf-8")
     title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
-    style.save(figures.accuracy(lines, looks, title, dataset.classes), stem)
+    style.save(figures.accuracy(lines, looks, title, len(dataset.classes)), stem)
 
 
 def write_pretraining(study: Study, looks: dict[str, style.Style], folder: Path) -> None:

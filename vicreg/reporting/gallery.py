@@ -79,26 +79,27 @@ def map_(study: Study, pictures: Pictures, drawer: Drawer) -> dict[str, Any]:
     return {"figure": drawer.figure(drawn, caption, study.datasets[0], size=size, looks=looks)}
 
 
-def confusion(study: Study, pictures: Pictures, drawer: Drawer) -> dict[str, Any]:
-    """Heat maps of the primary dataset where classes are few, and the most frequent mistakes of the best encoder."""
+def confusion(study: Study, drawer: Drawer) -> dict[str, Any]:
+    """Heat maps of the primary dataset, and on each dataset the most frequent mistakes of the best encoder."""
     primary = study.datasets[0]
     caption = (
         f"What the {PROBE} probe takes the test images of each class for, in % of the class; the diagonal is right."
     )
-    drawn = maps.confusion_panels(study, primary.slot, pictures.classes)
+    drawn = maps.confusion_panels(study, primary.slot, primary.classes)
     return {
         "figure": drawer.figure(drawn, caption, primary, size=(3.3, 3.4)),
-        "mistakes": mistakes(study, primary, pictures, drawer),
+        "mistakes": [table for table in (mistakes(study, dataset, drawer) for dataset in study.datasets) if table],
     }
 
 
-def mistakes(study: Study, dataset: Dataset, pictures: Pictures, drawer: Drawer) -> Table | None:
+def mistakes(study: Study, dataset: Dataset, drawer: Drawer) -> Table | None:
     counts = maps.confusions(study, dataset.slot)
     scores = accuracies(study.evaluations, dataset.slot)
     if not counts:
         return None
     best = max(counts, key=lambda encoder: scores[encoder][PROBE]["top1"])
-    worst = maps.mistakes(np.asarray(counts[best]), pictures.classes, MISTAKES)
+    worst = maps.mistakes(np.asarray(counts[best]), dataset.classes, MISTAKES)
     rows = [[escape(true), escape(guess), percent(share)] for true, guess, share in worst]
     text = table(["class", "taken for", "% of its images"], rows, "llr")
-    return drawer.table(text, f"The most frequent mistakes with {code(best)}.", dataset) if rows else None
+    caption = f"The most frequent mistakes on {escape(dataset.name)} with {code(best)}."
+    return drawer.table(text, caption, dataset) if rows else None

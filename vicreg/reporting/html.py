@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
@@ -14,6 +15,17 @@ TOKEN = re.compile(
     r"\\(?P<char>.)|`(?P<code>[^`]*)`|\*\*(?P<strong>.+?)(?<!\\)\*\*|(?<![\w*\\])\*(?P<em>[^*\s][^*]*?)(?<![\s\\])\*"
     r"|<(?P<link>https?://[^<>\s]+)>"
 )
+
+
+def environment() -> Environment:
+    """The templates of all pages; whatever they show is escaped unless it is markup already."""
+    return Environment(
+        loader=PackageLoader("vicreg.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def inline(text: str) -> Markup:

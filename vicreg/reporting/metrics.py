@@ -95,7 +95,7 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "genuine": dataset.genuine,
-        "classes": dataset.classes,
+        "classes": len(dataset.classes),
         "images": dataset.purposes,
         "fingerprints": dataset.fingerprints,
     }

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from vicreg.reporting import chapters, gallery, html, origin
@@ -32,7 +32,7 @@ def document(study: Study, pictures: Pictures) -> str:
             pairs=gallery.pairs(study, pictures, drawer),
             neighbours=gallery.neighbours(study, pictures),
             map=gallery.map_(study, pictures, drawer),
-            confusion=gallery.confusion(study, pictures, drawer),
+            confusion=gallery.confusion(study, drawer),
             cost=origin.cost(study, drawer),
             again=origin.again(study),
         )
@@ -41,14 +41,7 @@ def document(study: Study, pictures: Pictures) -> str:
 
 @cache
 def environment() -> Environment:
-    """Templates beside this file; whatever they show is escaped unless it is markup already."""
-    found = Environment(
-        loader=PackageLoader("vicreg.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    found = html.environment()
     found.filters["uri"] = html.data_uri
     found.filters["typeset"] = html.typeset
     found.filters["agreed"] = gallery.agreed

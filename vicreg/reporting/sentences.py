@@ -101,7 +101,7 @@ def sizes(dataset: Dataset) -> str:
     """Return how many images and classes there are, by purpose."""
     known = [(words, dataset.purposes[name]) for name, words in PURPOSES.items() if name in dataset.purposes]
     purposes = [f"{count(number, 'image')} for {words}" for words, number in known]
-    return f"{count(dataset.classes)} classes; {', '.join(purposes)}."
+    return f"{count(len(dataset.classes))} classes; {', '.join(purposes)}."
 
 
 def training(study: Study) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from vicreg.reporting import html
 from vicreg.reporting.markdown import interval, percent, points
 from vicreg.reporting.metrics_file import Metrics
 from vicreg.reporting.sides import Side
@@ -51,13 +50,7 @@ def difference(a: dict[str, float], b: dict[str, float]) -> tuple[float, float, 
 
 def document(a: Side, b: Side) -> str:
     """Return the page; it loads nothing from anywhere."""
-    environment = Environment(
-        loader=PackageLoader("vicreg.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html.environment()
     environment.filters |= {"percent": percent, "points": points}
     environment.globals |= {"interval": interval, "MISSING": MISSING}
     keys = dict.fromkeys([*a.metrics.datasets, *b.metrics.datasets])
@@ -88,6 +81,8 @@ def dataset(key: str, a: Metrics, b: Metrics) -> dict[str, Any]:
 
 def warnings(a: Side, b: Side) -> Iterator[str]:
     """What a reader must know before comparing the numbers."""
+    if a.metrics == b.metrics:
+        yield "A and B are the same report: `dvc repro` makes another one where something changed."
     drawn = [letter for letter, side in (("A", a), ("B", b)) if side.metrics.drawn]
     if drawn:
         verb = "are" if len(drawn) == 2 else "is"

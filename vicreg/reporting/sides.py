@@ -14,6 +14,7 @@ from vicreg.reporting import metrics_file
 from vicreg.reporting.metrics_file import Metrics
 
 FILE = "metrics.json"
+OF_BOTH = {"study": "name", "seed": "seed", "protocol": "protocol"}  # in params.yaml, and in a report
 STUDY = re.compile(r"^study:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)  # in params.yaml
 
 
@@ -54,8 +55,21 @@ def in_folder(given: str, file: Path) -> Side:
         data = stream.read(metrics_file.LARGEST_FILE + 1)
     metrics = metrics_file.parse(data, str(file))
     params = values(Path("params.yaml").read_text("utf-8")) if Path("params.yaml").is_file() else None
-    own = params is not None and params.get("study") == metrics.facts.get("name") and file.parts[:1] == ("reports",)
+    own = params is not None and file.parts[:1] == ("reports",) and fits(params, metrics)
     return Side(given, str(file), metrics, params if own else None)
+
+
+def fits(params: dict[str, Any], metrics: Metrics) -> bool:
+    """Whether a report can be of these parameters: they have the study, seed, protocol and sizes that it tells of."""
+    facts = metrics.facts
+    if any(fact in facts and params.get(key) != facts[fact] for key, fact in OF_BOTH.items()):
+        return False
+    sizes = facts.get("sizes", {})
+    try:
+        block = params["studies"][params["study"]] if sizes else {}
+        return all(block[key] == value for key, value in sizes.items())
+    except (LookupError, TypeError):
+        return False
 
 
 def in_commit(given: str, commit: str, folder: str) -> Side:
@@ -69,8 +83,8 @@ def in_commit(given: str, commit: str, folder: str) -> Side:
     if text is None:
         raise ValueError(f"{given!r} (commit {commit[:10]}) holds no {place}: commit the reports, or {there()}")
     metrics = metrics_file.parse(text.encode(), f"{place} of {given}")
-    own = study is not None and study == metrics.facts.get("name")
-    return Side(given, f"{place} of commit {commit[:10]}", metrics, values(params) if own and params else None)
+    known = values(params or "")
+    return Side(given, f"{place} of commit {commit[:10]}", metrics, known if known and fits(known, metrics) else None)
 
 
 def experiment(name: str) -> str | None:

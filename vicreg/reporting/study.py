@@ -17,7 +17,7 @@ class Dataset:
 
     slot: "primary" or "transfer"; key: its name in params.yaml; name: what tables and figures call it.
     genuine: True only for complete CIFAR data; drawn: True for the embedded pictures.
-    classes: number of classes; purposes: images for each purpose, by the split's names.
+    classes: their names, by label; purposes: images for each purpose, by the split's names.
     fingerprints: hex SHA-256 of each official split's content.
     """
 
@@ -26,7 +26,7 @@ class Dataset:
     name: str
     genuine: bool
     drawn: bool
-    classes: int
+    classes: tuple[str, ...]
     purposes: dict[str, int]
     fingerprints: dict[str, str]
 
@@ -89,7 +89,7 @@ def describe(images: Images, slot: str, key: str, purposes: dict[str, int], *, d
         name=images.name,
         genuine=images.genuine,
         drawn=drawn,
-        classes=len(images.classes),
+        classes=images.classes,
         purposes=purposes,
         fingerprints=fingerprints(images),
     )
