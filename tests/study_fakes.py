@@ -1,6 +1,7 @@
 """A made-up study with all that a report can show, for tests of the page."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def evaluation(top1: float, classes: int) -> dict[str, Any]:
     score = spread | {"settings": {"lr": 0.3}, "hits": packed(np.arange(TEST) < round(TEST * top1))}
     confusion = np.random.default_rng(0).multinomial(TEST // classes, [1 / classes] * classes, classes).tolist()
     probes = {"linear": score | {"curve": curve, "confusion": confusion}, "knn": score | {"curve": []}}
-    return {"datasets": {slot: {"test": TEST, "probes": probes} for slot in ("primary", "transfer")}}
+    return {"datasets": {slot: {"test": TEST, "probes": deepcopy(probes)} for slot in ("primary", "transfer")}}
 
 
 def pretraining(epochs: int, **indicators: float) -> dict[str, Any]:
