@@ -24,6 +24,18 @@ TINY: dict[str, Any] = {
 }
 
 
+COSTLY = ("finished_study", "undisturbed")  # fixtures that take a minute or more
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a costly repository run in one process, and before all others, so that none is left for last."""
+    for item in items:
+        for fixture in COSTLY:
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(fixture))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @dataclass(frozen=True)
 class Repository:
     """A git and DVC repository on its own: neither the user's settings nor variables reach it."""
