@@ -257,5 +257,48 @@ def report(
     typer.echo(f"{out}: open it in a browser; it needs nothing but itself")
 
 
+@command
+def sweep(
+    experiments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="EXPERIMENT", help="Names as `dvc exp show` has them, or workspace.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="What to call the files; .svg, .png and .csv are added.")],
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARAMETER", help="The parameter that was swept, such as aug.scale_min.", show_default="none"
+        ),
+    ] = None,
+    encoder: Annotated[str, typer.Option("--encoder", "-e", help="Which encoder of the experiments.")] = DEFAULT,
+) -> None:
+    """Draw several experiments of the present study in one figure, from their MLflow runs.
+
+    Example: `vicreg sweep workspace scale-0.4 scale-0.6 --by aug.scale_min --out scale_min`
+
+    Without --by the figure shows how well each encoder did while it learned: the online evaluation over the epochs.
+    With it, how well the linear probe does at each value of that parameter, on both datasets; then the experiments must
+    not differ in anything else. An experiment is named by `dvc exp run -n NAME`; "workspace" is what "dvc repro" made
+    here. The same numbers are written as a table (.csv).
+    """
+    from vicreg import experiments as tracked
+    from vicreg.encoder_names import present_study
+    from vicreg.reporting import sweeps
+
+    if out.suffix:
+        raise ValueError(f"--out {out}: name it without {out.suffix!r}, since three endings are added")
+    study = present_study()
+    about = f"{encoder} in the study {study}"
+    if by is None:
+        dataset, curves = tracked.online(experiments, study, encoder)
+        sweeps.write_online(curves, f"{dataset}: {about} while it learns", out)
+    else:
+        points = tracked.probed(experiments, study, encoder, by)
+        sweeps.write_probed(points, by, f"Linear probe on {about}, against {by}", out)
+    typer.echo(f"{out}.svg, .png and .csv: {len(experiments)} experiments")
+
+
 if __name__ == "__main__":
     app()

@@ -1,0 +1,139 @@
+"""Sweeps: experiments that were tracked come back as a figure and a table."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from vicreg import cli, experiments, tracking
+from vicreg.reporting import sweeps
+
+SCALES = {"workspace": 0.2, "larger": 0.4, "quick idea": 0.08}
+ABOUT: dict[str, Any] = {"study": "embedded", "fingerprint": "ab" * 32}
+DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
+
+
+def track(name: str, monkeypatch: pytest.MonkeyPatch, *, scale: float, top1: float, rate: float = 0.1) -> None:
+    """What the stages track of one experiment: a pretraining, and the linear probe on both datasets."""
+    monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
+    params = {"aug": {"scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
+    both = ABOUT | {"encoder": "cifar_aug", "params": params}
+    with tracking.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
+        for epoch in (4, 8):
+            run.metrics({"online/top1": top1 * epoch / 8, "online/top5": 0.9}, epoch)
+    for dataset in DATASETS:
+        with tracking.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
+            run.metrics({"top1": top1, "top1_low": top1 - 0.01, "top1_high": top1 + 0.02, "top5": 0.9})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three experiments in one store, of which one ran twice, and one that failed."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        track("larger", patch, scale=0.4, top1=0.1)
+        for number, (name, scale) in enumerate(SCALES.items()):
+            track(name, patch, scale=scale, top1=0.5 + number / 10)
+        track("other rate", patch, scale=0.6, top1=0.7, rate=0.2)
+        patch.setenv("DVC_EXP_NAME", "broken")
+        with (
+            pytest.raises(RuntimeError),
+            tracking.run(
+                "broken", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={"seed": 0}, **ABOUT
+            ),
+        ):
+            raise RuntimeError
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(store))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes((Path(cli.__file__).parents[1] / "params.yaml").read_bytes())
+
+
+def sweep(*arguments: str, status: int = 0) -> str:
+    found = CliRunner().invoke(cli.app, ["sweep", *arguments])
+    assert found.exit_code == status, found.output
+    return found.output
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
+    sweep("workspace", "larger", "--out", "curves")
+    found = [(row["experiment"], int(row["epoch"]), float(row["top1"])) for row in rows("curves.csv")]
+    assert found == [("workspace", 4, 0.25), ("workspace", 8, 0.5), ("larger", 4, 0.3), ("larger", 8, 0.6)]
+    drawn = Path("curves.svg").read_text(encoding="utf-8")
+    for words in ("workspace", "larger", "Shapes-10 (drawn)", "cifar_aug"):
+        assert f"<!-- {words}" in drawn or words in drawn
+    assert Path("curves.png").stat().st_size > 5000
+
+
+def test_the_accuracy_stands_against_the_parameter_in_the_order_of_its_values() -> None:
+    sweep("workspace", "larger", "quick idea", "--by", "aug.scale_min", "--out", "scale")
+    found = rows("scale.csv")
+    assert [row["dataset"] for row in found] == [dataset for dataset in DATASETS for _ in SCALES]
+    for dataset in DATASETS:
+        of_one = [row for row in found if row["dataset"] == dataset]
+        assert [(row["value"], float(row["top1"])) for row in of_one] == [("0.08", 0.7), ("0.2", 0.5), ("0.4", 0.6)]
+        assert [float(row["top1_low"]) for row in of_one] == pytest.approx([0.69, 0.49, 0.59])
+
+
+def test_the_same_runs_give_the_same_bytes() -> None:
+    for name in ("one", "two"):
+        sweep("larger", "workspace", "--by", "aug.scale_min", "--out", name)
+    for ending in ("svg", "png", "csv"):
+        assert Path(f"one.{ending}").read_bytes() == Path(f"two.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--out", "x"], "'nowhere' has no finished run of 'cifar_aug' in the study 'embedded'"),
+        (["broken", "--out", "x"], "those that have: larger, other rate, quick idea, workspace"),
+        (["workspace", "--out", "x", "-e", "random"], "no finished run of 'random'"),
+        (
+            ["workspace", "larger", "--by", "aug.size", "--out", "x"],
+            "records no parameter 'aug.size'; it has aug.scale",
+        ),
+        (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr too"),
+        (["workspace", "--by", "aug.scale_min", "--out", "x"], "do not differ in aug.scale_min"),
+        (["workspace", "--out", "x.png"], "name it without '.png'"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_clear_error(arguments: list[str], message: str) -> None:
+    assert message in " ".join(sweep(*arguments, status=1).split())
+    assert not list(Path().glob("x*"))
+
+
+def test_where_nothing_was_tracked_no_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert "mlflow.db does not exist" in " ".join(sweep("workspace", "--out", "x", status=1).split())
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_values_that_are_no_numbers_stand_side_by_side(tmp_path: Path) -> None:
+    points = [
+        {"experiment": name, "value": name, "top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9}
+        for name in ("lars", "adam", "0.1")
+    ]
+    sweeps.write_probed({"CIFAR-10": points}, "optimizer.name", "By optimizer", tmp_path / "names")
+    assert [row["value"] for row in rows(str(tmp_path / "names.csv"))] == ["0.1", "adam", "lars"]
+
+
+def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "blind")
+    with tracking.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
+        pass
+    with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_every`"):
+        experiments.online(["blind"], "embedded", "cifar_aug")
