@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+pytest.register_assert_rewrite("hostile")
 HERE = Path(__file__).parents[1]
 TINY: dict[str, Any] = {
     "fractions": {"pretrain": 0.01, "probe": 0.02},
@@ -56,6 +57,12 @@ class Repository:
         )
         assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
+
+    def begin(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command whose output can be read while it runs; `options` are those of `Popen`."""
+        usual: dict[str, Any] = {"cwd": self.folder, "env": self.environment, "text": True}
+        usual |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, **(usual | options))
 
     def dvc(self, *args: str, fails: bool = False) -> str:
         return self.run(sys.executable, "-m", "dvc", *args, fails=fails)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -124,13 +123,8 @@ def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Sig
     before = WEIGHTS.read_bytes()
     change(study, "checkpoint_every", 0)
     change(study, "studies.embedded.epochs", 30)
-    started = subprocess.Popen(
-        COMMAND,
-        cwd=study.folder,
-        env=study.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    started = study.begin(
+        *COMMAND,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
     assert started.stdout is not None
@@ -147,12 +141,8 @@ def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Sig
 
 def together(study: Repository, names: list[str]) -> list[str]:
     """What the pretrainings print that start at the same time."""
-    command = [sys.executable, "-m", "stages.pretrain"]
-    pipe, env = subprocess.PIPE, {**study.environment, "DVC_ROOT": str(study.folder)}
-    started = [
-        subprocess.Popen([*command, name], cwd=study.folder, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-        for name in names
-    ]
+    env = {**study.environment, "DVC_ROOT": str(study.folder)}
+    started = [study.begin(sys.executable, "-m", "stages.pretrain", name, env=env) for name in names]
     said = [process.communicate(timeout=240)[0] for process in started]
     assert [process.returncode for process in started] == [0] * len(names), said
     return said

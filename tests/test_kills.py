@@ -30,7 +30,7 @@ EPOCHS, LOOKED_AT = range(1, 25), range(3, 25, 3)
 STARTS = 7.0  # seconds: within these a process is killed that may still be starting
 VICTIMS = [("training", signal.SIGKILL)] * 4 + [("DVC and training", signal.SIGKILL)] * 2
 VICTIMS += [("DVC", signal.SIGKILL), ("training", signal.SIGTERM)]  # the first leaves the training as an orphan
-Command = Callable[[Repository], subprocess.Popen[bytes]]
+Command = Callable[[Repository], subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +102,10 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     return found
 
 
-def start(repository: Repository, *args: str) -> subprocess.Popen[bytes]:
+def start(repository: Repository, *args: str) -> subprocess.Popen[str]:
     """Start a DVC command that nobody listens to: a queue's worker would keep a pipe open."""
-    command, quiet = [sys.executable, "-m", "dvc", *args], subprocess.DEVNULL
-    return subprocess.Popen(
-        command, cwd=repository.folder, env=repository.environment, stdin=quiet, stdout=quiet, stderr=quiet
-    )
+    quiet = subprocess.DEVNULL
+    return repository.begin(sys.executable, "-m", "dvc", *args, stdin=quiet, stdout=quiet, stderr=quiet)
 
 
 @dataclass(frozen=True)
@@ -211,15 +209,15 @@ def experiments(repository: Repository) -> set[str]:
     return {line.split()[1] for line in listed if re.match(r"refs/exps/[0-9a-f]{2}/", line)}
 
 
-def repro(repository: Repository) -> subprocess.Popen[bytes]:
+def repro(repository: Repository) -> subprocess.Popen[str]:
     return start(repository, "repro", STAGE)
 
 
-def temporary(repository: Repository) -> subprocess.Popen[bytes]:
+def temporary(repository: Repository) -> subprocess.Popen[str]:
     return start(repository, "exp", "run", "--temp", STAGE)
 
 
-def queue(repository: Repository) -> subprocess.Popen[bytes]:
+def queue(repository: Repository) -> subprocess.Popen[str]:
     repository.dvc("exp", "run", "--queue", STAGE)
     return start(repository, "queue", "start")
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -136,10 +135,7 @@ def test_processes_only_this_machine_can_reach_end_when_one_dies_and_go_on_to_th
     undisturbed = weights.read_bytes()
     weights.unlink()
     pair.run("rm", "-r", ".vicreg/pretrain")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=pair.folder, env=pair.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    ) as started:
+    with pair.begin(*command) as started:
         second = worker(started.pid, "1")
         tree = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
         listening = {c.laddr.ip for one in tree for c in one.net_connections() if c.status == psutil.CONN_LISTEN}
