@@ -28,6 +28,7 @@ TINY: dict[str, Any] = {
 COSTLY = ("finished_study", "undisturbed")  # fixtures that take a minute or more
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a costly repository run in one process, and before all others, so that none is left for last."""
     for item in items:

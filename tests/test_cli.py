@@ -124,11 +124,14 @@ def test_embed_says_what_is_wrong_with_a_folder(study):
 
 def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(study):
     said = refused("embed", "../pictures", "--encoder", "cifar_big")
-    assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, or give a path" in said
+    assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, or give the path of a" in said
     assert "there is no encoder file elsewhere/x.safetensors" in refused("export", "elsewhere/x.safetensors")
     assert "holds no encoder: not run: `published.weights`" in refused("export", "resnet50_paper")
+    assert "params.yaml is no .safetensors file" in refused("export", "params.yaml")
     shutil.rmtree("models")
-    assert "run `dvc repro`" in refused("embed", "../pictures")
+    assert "run `dvc repro pretrain@cifar_aug`" in refused("embed", "../pictures")
+    said = refused("embed", "../pictures", "--encoder", "cifer_aug")
+    assert "choose from random, imagenet_aug, cifar_aug, resnet50_paper" in said
 
 
 def test_outside_a_study_a_name_is_an_error_that_says_what_to_do(study, monkeypatch):
@@ -137,7 +140,7 @@ def test_outside_a_study_a_name_is_an_error_that_says_what_to_do(study, monkeypa
     assert "no params.yaml here" in said and "give the path of a .safetensors file" in said
 
 
-@pytest.mark.parametrize("command", [("embed", "../pictures"), ("predict", "x.png"), ("export",)])
+@pytest.mark.parametrize("command", [("embed", "../pictures"), ("predict", "../pictures/00000.png"), ("export",)])
 def test_a_file_that_holds_no_encoder_is_a_clear_error(study, command):
     Path("x.safetensors").write_bytes(b"not weights")
     named = ("x.safetensors",) if command == ("export",) else ("-e", "x.safetensors")
@@ -182,7 +185,22 @@ def test_predict_of_a_folder_says_how_to_name_its_images(study):
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "CPU"])
 def test_an_unknown_device_is_refused_with_those_there_are(study, device):
     said = vicreg("loss", "../pictures/00001.png", "../pictures/00002.png", "--device", device, status=2)
-    assert "is none of auto, cpu, cuda, cuda:0, mps" in " ".join(said.replace("│", " ").split())
+    assert "is none of auto, cpu, cuda, cuda:N, mps" in " ".join(said.replace("│", " ").split())
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
+def test_a_device_that_is_not_there_is_one_short_message(study):
+    said = refused("loss", "../pictures/00001.png", "../pictures/00002.png", "--device", "mps")
+    assert "--device mps cannot be used here" in said and "use --device auto or cpu" in said and len(said) < 300
+
+
+def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
+    known = images.load(paths := Paths("embedded").data("primary"))
+    assert "of a photo it says nothing" not in vicreg("predict", "../pictures/00003.png")
+    images.save(replace(known, name="Shapes-10 (drawn)"), paths)
+    assert "of a photo it says nothing" in vicreg("predict", "../pictures/00003.png", "--dataset", "shapes10")
+    paths.unlink()
+    assert "run `dvc repro download@primary`" in refused("predict", "../pictures/00003.png")
 
 
 def test_predict_refuses_probes_that_were_trained_on_other_weights(study):

@@ -102,6 +102,16 @@ def test_without_the_packages_for_onnx_the_error_says_what_to_do(tmp_path, monke
     assert "onnxruntime" not in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_files_that_no_export_wrote_are_never_replaced(tmp_path):
+    file = saved(tmp_path / "x.safetensors", width=2, stem="cifar")
+    own = tmp_path / "mine" / "README.md"
+    own.parent.mkdir()
+    own.write_text("mine")
+    with pytest.raises(ValueError, match=r"mine holds a README.md, and no x.safetensors of an earlier export: name"):
+        export.export(file, own.parent, onnx=False)
+    assert own.read_text() == "mine" and list(own.parent.iterdir()) == [own]
+
+
 def test_an_encoder_can_be_exported_to_where_it_lies(tmp_path):
     file = saved(tmp_path / "x.safetensors", width=2, stem="cifar")
     before = file.read_bytes()

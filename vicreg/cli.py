@@ -64,14 +64,25 @@ def known_device(given: str) -> str:
     from vicreg.params import DEVICES
 
     if not re.match(DEVICES, given):
-        raise typer.BadParameter(f"{given!r} is none of auto, cpu, cuda, cuda:0, mps")
+        raise typer.BadParameter(f"{given!r} is none of auto, cpu, cuda, cuda:N, mps")
     return given
+
+
+def found_device(given: str) -> Any:
+    """The device of this name; raises ValueError, in the words of the command line, where it is not there."""
+    from vicreg import devices
+
+    try:
+        return devices.choose_device(given)
+    except ValueError as error:
+        why = str(error.__cause__).split(". ")[0].splitlines()[0]
+        raise ValueError(f"--device {given} cannot be used here ({why}): use --device auto or cpu") from error
 
 
 Device = Annotated[
     str,
     typer.Option(
-        help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1, mps.", callback=known_device
+        help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.", callback=known_device
     ),
 ]
 
@@ -110,7 +121,7 @@ def embed(
     """
     import numpy as np
 
-    from vicreg import devices, image_files, images
+    from vicreg import image_files, images
     from vicreg.encoder import describe, load, represent
 
     if out.is_dir():
@@ -118,7 +129,7 @@ def embed(
     if out.suffix != ".npz":
         raise ValueError(f"--out {out}: the file will be NumPy's, so name it {out.with_suffix('.npz').name}")
     file = chosen(encoder)
-    frozen, where = load(file), devices.choose_device(device)
+    frozen, where = load(file), found_device(device)
     pixels, names, passed_over = image_files.read_folder(folder)
     if passed_over:
         typer.echo(image_files.summary(passed_over), err=True)
@@ -135,31 +146,34 @@ def predict(
     dataset: Annotated[
         str,
         typer.Option(
-            help="Whose classes to name: a dataset of the study, such as cifar10 or cifar100; or primary, the one that "
-            "the encoder learned from, or transfer, the other one."
+            help="Whose classes to name: a dataset of the study, such as shapes10, shapes100, cifar10 or cifar100; or "
+            "primary, the one that the encoder learned from, or transfer, the other one."
         ),
     ] = "primary",
     probe: Annotated[
         str,
         typer.Option(help="Which classifier, by its name in `probes` of params.yaml: linear, logistic or knn."),
     ] = "linear",
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 5,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to show for each image.")] = 5,
 ) -> None:
     """Name the likeliest classes of images, with their probabilities.
 
     Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset cifar100`
 
+    Photos need a study of CIFAR, such as cifar_small: the study `embedded`, which a new clone has, learned drawn
+    shapes, and takes a photo for one of them.
+
     The classes are those of a dataset of the study, such as the ten of CIFAR-10. A probe, a simple classifier that "dvc
     repro" trained on the encoder's representations, knows these classes and no others: whatever an image shows, it
-    names one of them; where the study drew its own pictures, photos mean nothing to it. Images are prepared as by
-    "vicreg embed". It computes on the CPU.
+    names one of them. Images are prepared as by "vicreg embed". It computes on the CPU.
     """
     import numpy as np
 
     from vicreg import image_files, predictions
 
+    pixels = np.stack([image_files.read(image) for image in images])
     judge = predictions.load(chosen(encoder), dataset, probe)
-    rows = judge.best(np.stack([image_files.read(image) for image in images]), top)
+    rows = judge.best(pixels, top)
     typer.echo(predictions.told(judge, [image_files.shown(image) for image in images], rows))
 
 
@@ -176,18 +190,16 @@ def loss(
 
     It is the loss that the encoder learned by, VICReg's, between two images of yours instead of two views (random crops
     and colours) of one. Read its main part, the invariance: it is 0 for an image and itself, and the larger the less
-    alike the encoder finds two images. The total can be lower for images that are less alike; the output says why.
-    Images are prepared as by "vicreg embed".
+    alike the encoder finds two images; compare it between pairs. The total can be lower for images that are less alike,
+    since its other parts are made for large batches. Images are prepared as by "vicreg embed".
     """
     import numpy as np
 
-    from vicreg import devices, image_files, two_images
+    from vicreg import image_files, two_images
 
     pixels = np.stack([image_files.read(a), image_files.read(b)])
     file = chosen(encoder)
-    pairs = two_images.compare(
-        file, pixels, (image_files.shown(a), image_files.shown(b)), devices.choose_device(device)
-    )
+    pairs = two_images.compare(file, pixels, (image_files.shown(a), image_files.shown(b)), found_device(device))
     typer.echo(f"The loss between two images, by {file}\n\n{two_images.told(pairs, two_images.objective(file))}")
 
 
@@ -203,7 +215,8 @@ def export(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The folder to write into.", show_default="the encoder's name")
+        Path | None,
+        typer.Option("--out", "-o", help="The folder to write into; it is made.", show_default="the encoder's name"),
     ] = None,
     onnx: Annotated[
         bool, typer.Option(help="Whether to write ONNX too; it needs packages: uv sync --extra onnx.")
@@ -241,7 +254,7 @@ def report(
 
     Example: `vicreg report main my-experiment --out idea.html`, or `vicreg report HEAD~1 HEAD`
 
-    The page needs nothing but itself, so it can be sent to somebody. Differences are B minus A. Each is one of:
+    The page needs nothing but itself, so it can be sent to somebody. Differences are B minus A. Each of the two is:
 
     - a study in the folder reports, by its name, such as cifar_small
     - a folder that holds a file metrics.json
@@ -278,10 +291,13 @@ def sweep(
 
     Example: `vicreg sweep workspace scale-0.4 scale-0.6 --by aug.scale_min --out scale_min`
 
-    Without --by the figure shows how well each encoder did while it learned: the online evaluation over the epochs.
-    With it, how well the linear probe does at each value of that parameter, on both datasets; then the experiments must
-    not differ in anything else. An experiment is named by `dvc exp run -n NAME`; "workspace" is what "dvc repro" made
-    here. The same numbers are written as a table (.csv).
+    An experiment is made and named by `dvc exp run -n scale-0.4 -S aug.scale_min=0.4`; "workspace" is what "dvc repro"
+    made here. MLflow keeps the numbers of each, from which the figure and a table (.csv) are drawn:
+
+    - without --by, how well each encoder did while it learned: now and then a classifier was trained on what it gave,
+      the online evaluation
+    - with --by, how well the linear probe does at each value of that parameter, on both datasets; then the experiments
+      must not differ in anything else
     """
     from vicreg import experiments as tracked
     from vicreg.encoder_names import present_study
@@ -289,15 +305,15 @@ def sweep(
 
     if out.suffix:
         raise ValueError(f"--out {out}: name it without {out.suffix!r}, since three endings are added")
-    study = present_study()
+    study, names = present_study(), list(dict.fromkeys(experiments))
     about = f"{encoder} in the study {study}"
     if by is None:
-        dataset, curves = tracked.online(experiments, study, encoder)
+        dataset, curves = tracked.online(names, study, encoder)
         sweeps.write_online(curves, f"{dataset}: {about} while it learns", out)
     else:
-        points = tracked.probed(experiments, study, encoder, by)
+        points = tracked.probed(names, study, encoder, by)
         sweeps.write_probed(points, by, f"Linear probe on {about}, against {by}", out)
-    typer.echo(f"{out}.svg, .png and .csv: {len(experiments)} experiments")
+    typer.echo(f"{out}.svg, .png and .csv: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,12 @@ def completed(incomplete: str) -> list[str]:
         return []
 
 
-def present_study() -> str:
+def present_study(instead: str = "") -> str:
+    """The study that params.yaml names; `instead` says what else a person could do where there is none."""
     from vicreg import params
 
     if not Path("params.yaml").exists():
-        raise ValueError(
-            f"there is no params.yaml here, so names of encoders mean nothing: give the path of a {SUFFIX} file, or "
-            "change to the folder of a study"
-        )
+        raise ValueError(f"there is no params.yaml here: change to the folder of the repository, which has it{instead}")
     return params.load().study
 
 
@@ -37,12 +35,24 @@ def encoder_file(given: str) -> Path:
         if not Path(given).is_file():
             raise ValueError(f"there is no encoder file {given}: give the path of a {SUFFIX} file")
         return Path(given)
-    file = Paths(present_study()).model(given)
+    if Path(given).is_file():
+        raise ValueError(f"{given} is no {SUFFIX} file, and only these hold encoders")
+    paths = Paths(present_study(f", or give the path of a {SUFFIX} file"))
+    file = paths.model(given)
     if not file.is_file():
-        there = ", ".join(name for name in known_encoders() if not missing(Paths(present_study()).model(name)))
-        todo = f"choose from {there}, or give a path" if there else "run `dvc repro`, or give the path of a file"
-        raise ValueError(f"there is no encoder {given!r} in {file.parent}: {todo}")
+        there = [name for name in known_encoders() if not missing(paths.model(name))]
+        raise ValueError(f"there is no encoder {given!r} in {file.parent}: {advice(given, there)}")
     return file
+
+
+def advice(given: str, there: list[str]) -> str:
+    """What to do where the study has trained these encoders, and not the one that was asked for."""
+    from vicreg import params
+
+    declared = list(params.load().encoders)
+    if given in declared:
+        return f"run `dvc repro pretrain@{given}`"
+    return f"choose from {', '.join(there or declared)}, or give the path of a {SUFFIX} file"
 
 
 def chosen(given: str) -> Path:

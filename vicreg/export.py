@@ -25,6 +25,7 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     <name>.onnx: images (N, 3, 32, 32) float32 in [0, 1] -> representations (N, D) float32; README.md: the model card.
     Raises ValueError for a file that holds no encoder, and where ONNX computes something else than PyTorch.
     """
+    check_free(folder, model)
     frozen = encoder.load(model).eval()
     about = encoder.describe(model)
     card = model_card.Card.of(model, about)
@@ -49,6 +50,15 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
         lines.append(f"{old}: removed, it was of an earlier export")
     write(folder / "README.md", card.text(frozen.dimension, onnx=onnx, difference=difference).encode())
     return [*lines, f"{folder / 'README.md'}: the model card"]
+
+
+def check_free(folder: Path, model: Path) -> None:
+    """Raise ValueError where files in `folder` would be replaced that no earlier export of this encoder wrote."""
+    taken = [name for name in ("README.md", "config.json") if (folder / name).exists()]
+    if taken and not (folder / model.name).exists():
+        raise ValueError(
+            f"{folder} holds a {taken[0]}, and no {model.name} of an earlier export: name another folder with --out"
+        )
 
 
 def write(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vicreg import head_files
+from vicreg import head_files, lookup
 from vicreg.images import load_arrays
 from vicreg.places import SLOTS, Paths, study_of
 from vicreg.serving import Classifier
@@ -18,6 +18,11 @@ class Judge:
     classifier: Classifier
     dataset: str
     classes: tuple[str, ...]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the classes are those of pictures that this project drew."""
+        return self.dataset in lookup.member("sources", "embedded").NAMES.values()
 
     def best(self, pixels: np.ndarray, count: int) -> list[list[tuple[str, float]]]:
         """The `count` likeliest classes of each image (N, 32, 32, 3) uint8, with their probabilities."""
@@ -55,6 +60,9 @@ def slot_of(dataset: str, paths: Paths) -> tuple[str, dict[str, np.ndarray]]:
 
     dataset: "primary", "transfer", or a name such as "cifar100" or "CIFAR-100". Raises ValueError for any other.
     """
+    for slot in SLOTS:
+        if not (file := paths.data(slot)).is_file():
+            raise ValueError(f"{file} is not there, which names the classes: run `dvc repro download@{slot}`")
     found = {slot: load_arrays(paths.data(slot), lambda name: name in ("name", "classes")) for slot in SLOTS}
     for slot, data in found.items():
         if dataset == slot or simple(dataset) == simple(str(data["name"])):
@@ -77,4 +85,6 @@ def told(judge: Judge, names: list[str], rows: list[list[tuple[str, float]]]) ->
     right = f"right for {100 * about['top1']:.1f} % of its test images"
     lines.append(f"By the {about['probe']} probe for {judge.dataset} on {about['encoder']}, {right}.")
     lines.append(f"It knows {len(judge.classes)} classes, and names one of them whatever a picture shows.")
+    if judge.drawn:
+        lines.append("These are drawn shapes: of a photo it says nothing.")
     return "\n".join(lines)
