@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 pytest.register_assert_rewrite("hostile")
@@ -25,17 +26,17 @@ TINY: dict[str, Any] = {
 }
 
 
-COSTLY = ("finished_study", "undisturbed")  # fixtures that take a minute or more
+COSTLY = ("undisturbed", "finished_study")  # fixtures that take a minute or more
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a costly repository run in one process, and before all others, so that none is left for last."""
+    """Files with costly tests come first: a process of pytest-xdist takes whole files, and none is left for last."""
+    ranks: dict[Path, int] = {}
     for item in items:
-        for fixture in COSTLY:
-            if fixture in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(fixture))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+        used = getattr(item, "fixturenames", ())
+        rank = next((place for place, fixture in enumerate(COSTLY) if fixture in used), len(COSTLY))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,17 @@ def make_tiny(params: Path) -> None:
 
 @pytest.fixture(scope="session")
 def finished_study(tiny_repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A copy of the tiny repository after its first `dvc repro`, its results committed. Copy it before changing it."""
-    finished = tiny_repository.copy(tmp_path_factory.mktemp("finished") / "repository")
-    finished.dvc("repro")
-    finished.git("add", "--all")
-    finished.git("commit", "--quiet", "--message", "Results of the tiny study")
-    return finished
+    """A copy of the tiny repository after its first `dvc repro`, its results committed. Copy it before changing it.
+
+    All processes of pytest-xdist share it; the first one makes it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            finished = tiny_repository.copy(tmp_path_factory.mktemp("finished") / "repository")
+            finished.dvc("repro")
+            finished.git("add", "--all")
+            finished.git("commit", "--quiet", "--message", "Results of the tiny study")
+            folder.symlink_to(finished.folder)
+    return Repository(folder.resolve(), tiny_repository.environment)

@@ -328,7 +328,7 @@ def test_the_study_of_an_encoder_is_known_by_where_it_lies(tmp_path, monkeypatch
 
 
 def test_embed_and_predict_agree_with_the_stages_of_a_finished_study(finished_study: Repository, tmp_path, monkeypatch):
-    monkeypatch.chdir(finished_study.folder)
+    monkeypatch.chdir(finished_study.copy(tmp_path / "repository").folder)
     paths = Paths("embedded")
     features, split = (
         images.load_arrays(paths.features("cifar_aug", "primary")),

@@ -48,9 +48,10 @@ def work_through_the_queue(repository: Repository) -> str:
         raise
 
 
-def test_a_second_repro_runs_nothing(finished_study: Repository) -> None:
-    assert finished_study.stages_run_by("repro") == set()
-    assert finished_study.git("status", "--short") == ""
+def test_a_second_repro_runs_nothing(finished_study: Repository, tmp_path: Path) -> None:
+    copy = finished_study.copy(tmp_path / "repository")
+    assert copy.stages_run_by("repro") == set()
+    assert copy.git("status", "--short") == ""
 
 
 def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) -> None:
