@@ -101,5 +101,5 @@ def mistakes(study: Study, dataset: Dataset, drawer: Drawer) -> Table | None:
     worst = maps.mistakes(np.asarray(counts[best]), dataset.classes, MISTAKES)
     rows = [[escape(true), escape(guess), percent(share)] for true, guess, share in worst]
     text = table(["class", "taken for", "% of its images"], rows, "llr")
-    caption = f"The most frequent mistakes on {escape(dataset.name)} with {code(best)}."
+    caption = f"The most frequent mistakes with {code(best)}."
     return drawer.table(text, caption, dataset) if rows else None
