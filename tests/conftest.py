@@ -1,5 +1,6 @@
 """A copy of this repository whose study is tiny, so that tests can run the whole pipeline."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -26,6 +27,9 @@ TINY: dict[str, Any] = {
 }
 
 
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # as commands have it: several threads would give other last bits, and slow each other
+)
 COSTLY = ("undisturbed", "finished_study")  # fixtures that take a minute or more
 
 
@@ -37,6 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rank = next((place for place, fixture in enumerate(COSTLY) if fixture in used), len(COSTLY))
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of a file: of its bytes themselves pytest would show each difference, for minutes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

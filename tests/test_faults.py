@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Repository
+from conftest import Repository, digest
 from ruamel.yaml import YAML
 
 import stages.pretrain
@@ -43,20 +43,20 @@ def change(repository: Repository, key: str, value: Any) -> None:
 
 
 def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, capfd: pytest.CaptureFixture) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     stages.pretrain.main("cifar_aug")
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
     capfd.readouterr()
     WEIGHTS.unlink()
     stages.pretrain.main("cifar_aug")
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
     assert "going on in epoch 2, after 0 steps, from " in capfd.readouterr().out
 
 
 def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
     study: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     look = pretraining.look
 
     def impatient(*args) -> None:
@@ -71,11 +71,11 @@ def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
     change(study, "optimizer.base_lr", 0.004)
     monkeypatch.setattr(pretraining, "look", None)  # no epoch is trained again
     stages.pretrain.main("cifar_aug")
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
 
 
 def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     models = WEIGHTS.parent
     study.run("rm", "-rf", str(models))
     models.write_text("a file, where a folder should be")
@@ -84,12 +84,12 @@ def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
     assert "make the folder writable, and run again" in said and "Traceback" not in said
     models.unlink()
     assert "going on in epoch 2" in study.run(*COMMAND)
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped"])
 def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     file = Path("data/embedded/primary.npz")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 16
@@ -98,7 +98,7 @@ def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str
     said = study.run(*COMMAND, fails=True)
     assert "error: data/embedded/primary.npz is damaged" in said and "make it again" in said
     assert "Traceback" not in said
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -110,17 +110,17 @@ def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None
 
 
 def test_too_little_memory_is_one_clear_message_with_the_batch_size(study: Repository) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     change(study, "studies.embedded.width", 1_000_000)  # 36 TB for the first convolution of the first stage
     said = study.run(*COMMAND, fails=True)
     assert "error: memory ran out with batch_size = 32 (" in said and "smaller `studies.<study>.batch_size`" in said
     assert "Traceback" not in said
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Signals) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     change(study, "checkpoint_every", 0)
     change(study, "studies.embedded.epochs", 30)
     started = study.begin(
@@ -135,7 +135,7 @@ def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Sig
     said = started.communicate(timeout=60)[0]
     assert started.returncode != 0
     assert "stopped. The same command goes on from epoch " in said and "Traceback" not in said
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
     assert {run.info.status for run in study.tracked_runs() if run.data.params.get("epochs") == "30"} == {"KILLED"}
 
 
@@ -149,7 +149,7 @@ def together(study: Repository, names: list[str]) -> list[str]:
 
 
 def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
     (study.folder / "mlflow.db").unlink()
     WEIGHTS.unlink()
     change(study, "studies.embedded.epochs", 6)
@@ -158,7 +158,7 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     assert sum("epoch 6/6: " in text for text in said) == 1
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
-    assert WEIGHTS.read_bytes() != before
+    assert digest(WEIGHTS) != before
 
 
 def test_four_pretrainings_that_start_together_on_a_fresh_database_log_everything(study: Repository) -> None:
@@ -176,7 +176,7 @@ def test_four_pretrainings_that_start_together_on_a_fresh_database_log_everythin
 
 
 def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = WEIGHTS.read_bytes()
+    before = digest(WEIGHTS)
 
     def diverge(*args) -> None:
         raise RuntimeError("diverged")
@@ -184,5 +184,5 @@ def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, mo
     monkeypatch.setattr(pretraining, "look", diverge)
     with pytest.raises(RuntimeError, match="diverged"):
         stages.pretrain.main("cifar_aug")
-    assert WEIGHTS.read_bytes() == before
+    assert digest(WEIGHTS) == before
     assert params.load().study == "embedded"

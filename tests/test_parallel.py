@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from conftest import Repository
+from conftest import Repository, digest
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
@@ -132,7 +132,7 @@ def test_processes_only_this_machine_can_reach_end_when_one_dies_and_go_on_to_th
     command = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
     weights = pair.folder / "models" / "embedded" / "cifar_aug.safetensors"
     assert "warning" not in pair.run(*command).lower()
-    undisturbed = weights.read_bytes()
+    undisturbed = digest(weights)
     weights.unlink()
     pair.run("rm", "-r", ".vicreg/pretrain")
     with pair.begin(*command) as started:
@@ -149,7 +149,7 @@ def test_processes_only_this_machine_can_reach_end_when_one_dies_and_go_on_to_th
     assert "process 1 of 2 was killed by SIGKILL, and the others were stopped" in said
     assert not weights.exists()
     assert "going on in epoch " in pair.run(*command)
-    assert weights.read_bytes() == undisturbed
+    assert digest(weights) == undisturbed
 
 
 def worker(launcher: int, rank: str) -> psutil.Process:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import digest
 from markupsafe import Markup
 from study_fakes import portrait
 
@@ -145,9 +146,9 @@ def test_what_dvc_compares_is_the_linear_probe_of_the_encoders_that_ran(reposito
 
 def test_the_report_is_the_same_when_made_again(repository, no_pictures):
     stage.main()
-    first = {path.name: path.read_bytes() for path in STUDY.report("").iterdir()}
+    first = {path.name: digest(path) for path in STUDY.report("").iterdir()}
     stage.main()
-    assert first == {path.name: path.read_bytes() for path in STUDY.report("").iterdir()}
+    assert first == {path.name: digest(path) for path in STUDY.report("").iterdir()}
 
 
 def test_results_of_removed_encoders_are_passed_over(repository, no_pictures):
