@@ -32,7 +32,7 @@ def test_the_projects_own_parameters_are_valid_for_every_study(values):
 @pytest.mark.parametrize(
     "key, value, says",
     [
-        ("study", "imagenet", "study = 'imagenet': allowed are cifar, cifar_small, embedded"),
+        ("study", "imagenet", "study = 'imagenet': allowed are cifar, cifar_short, cifar_small, embedded"),
         ("aug.scale_mn", 0.4, "aug.scale_mn: unknown key"),
         ("optimiser", {}, "optimiser: unknown key"),
         ("aug.scale_min", 1.5, "aug.scale_min = 1.5: must be less than or equal to 1"),
