@@ -76,7 +76,7 @@ def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
     assert found == [("workspace", 4, 0.25), ("workspace", 8, 0.5), ("larger", 4, 0.3), ("larger", 8, 0.6)]
     drawn = Path("curves.svg").read_text(encoding="utf-8")
     for words in ("workspace", "larger", "Shapes-10 (drawn)", "cifar_aug"):
-        assert f"<!-- {words}" in drawn or words in drawn
+        assert words in drawn
     assert Path("curves.png").stat().st_size > 5000
 
 

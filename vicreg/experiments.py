@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from vicreg import tracking
+from vicreg.reporting.curves import PROBE, SCORES
 
-PROBE = "linear"
-SCORES = ("top1", "top5")
 Point = dict[str, Any]
 
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from vicreg import atomic
 from vicreg.experiments import Point
 from vicreg.reporting import figures, style
-from vicreg.reporting.markdown import interval, percent
 from vicreg.reporting.panels import Panel, together
 
 WIDE = 30.0  # the largest value divided by the smallest, from where on an axis is logarithmic
@@ -29,10 +28,7 @@ def write_online(curves: dict[str, list[Point]], title: str, stem: Path) -> None
 def write_probed(points: dict[str, list[Point]], parameter: str, title: str, stem: Path) -> None:
     """Write `stem`.svg, .png and .csv: top-1 of the linear probe on each dataset against the value of a parameter."""
     ordered = {dataset: sorted(found, key=lambda point: position(point["value"])) for dataset, found in points.items()}
-    panels = [
-        Panel(dataset, partial(against, points=found, parameter=parameter), told(found))
-        for dataset, found in ordered.items()
-    ]
+    panels = [Panel(dataset, partial(against, points=found, parameter=parameter)) for dataset, found in ordered.items()]
     style.save(together(panels, title, columns=len(panels), height=3.1), stem)
     rows = [{"dataset": dataset, **point} for dataset, found in ordered.items() for point in found]
     write_csv(rows, stem.with_suffix(".csv"))
@@ -58,13 +54,6 @@ def against(axes: Axes, points: list[Point], parameter: str) -> None:
     axes.margins(x=0.12, y=0.15)
     axes.set_xlabel(parameter)
     axes.set_ylabel("top-1 (%), 95 % interval")
-
-
-def told(points: list[Point]) -> str:
-    """What a panel shows, in words."""
-    return "; ".join(
-        f"{p['value']}: {percent(p['top1'])} % ({interval(p['top1_low'], p['top1_high'])})" for p in points
-    )
 
 
 def number(text: str) -> float | None:
