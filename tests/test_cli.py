@@ -23,7 +23,7 @@ from vicreg.heads.linear import Head
 from vicreg.methods.vicreg import Objective
 from vicreg.places import Paths, study_of
 
-COMMANDS = ("embed", "predict", "loss", "export", "report", "sweep")
+COMMANDS = ("embed", "predict", "loss", "export", "report", "seeds", "sweep")
 CONSOLE = Path(sys.executable).with_name("vicreg")
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 CLASSES = ("cat", "dog", "ship", "frog", "car", "deer")

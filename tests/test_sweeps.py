@@ -1,6 +1,7 @@
 """Sweeps: experiments that were tracked come back as a figure and a table."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ ABOUT: dict[str, Any] = {"study": "embedded", "fingerprint": "ab" * 32}
 DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
 
 
-def track(name: str, monkeypatch: pytest.MonkeyPatch, *, scale: float, top1: float, rate: float = 0.1) -> None:
+def track(
+    name: str, monkeypatch: pytest.MonkeyPatch, *, scale: float, top1: float, rate: float = 0.1, seed: int = 0
+) -> None:
     """What the stages track of one experiment: a pretraining, and the linear probe on both datasets."""
     monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
-    params = {"aug": {"scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
+    params = {"seed": seed, "aug": {"scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
     both = ABOUT | {"encoder": "cifar_aug", "params": params}
     with tracking.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
         for epoch in (4, 8):
@@ -40,6 +43,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, (name, scale) in enumerate(SCALES.items()):
             track(name, patch, scale=scale, top1=0.5 + number / 10)
         track("other rate", patch, scale=0.6, top1=0.7, rate=0.2)
+        track("seed-1", patch, scale=0.2, top1=0.6, seed=1)
+        track("larger-1", patch, scale=0.4, top1=0.7, seed=1)
+        track("twin", patch, scale=0.2, top1=0.5)
         patch.setenv("DVC_EXP_NAME", "broken")
         with (
             pytest.raises(RuntimeError),
@@ -72,7 +78,7 @@ def rows(path: str) -> list[dict[str, str]]:
 
 def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
     sweep("workspace", "larger", "--out", "curves")
-    found = [(row["experiment"], int(row["epoch"]), float(row["top1"])) for row in rows("curves.csv")]
+    found = [(row["label"], int(row["epoch"]), float(row["top1"])) for row in rows("curves.csv")]
     assert found == [("workspace", 4, 0.25), ("workspace", 8, 0.5), ("larger", 4, 0.3), ("larger", 8, 0.6)]
     drawn = Path("curves.svg").read_text(encoding="utf-8")
     for words in ("workspace", "larger", "Shapes-10 (drawn)", "cifar_aug"):
@@ -90,6 +96,38 @@ def test_the_accuracy_stands_against_the_parameter_in_the_order_of_its_values() 
         assert [float(row["top1_low"]) for row in of_one] == pytest.approx([0.69, 0.49, 0.59])
 
 
+def test_seeds_are_joined_by_their_mean() -> None:
+    sweep("0.2=workspace,seed-1", "0.4=larger,larger-1", "quick idea", "--out", "curves")
+    found = [(row["label"], row["experiment"], row["seed"], row["epoch"], row["top1"]) for row in rows("curves.csv")]
+    assert found[2:4] == [("0.2", "seed-1", "1", "4", "0.3"), ("0.2", "seed-1", "1", "8", "0.6")]
+    means = sweeps.mean_curves(
+        [{**row, "epoch": int(row["epoch"]), "top1": float(row["top1"])} for row in rows("curves.csv")]
+    )
+    assert [(point["epoch"], point["top1"], point["lowest"], point["highest"]) for point in means["0.2"]] == [
+        (4, pytest.approx(0.275), 0.25, 0.3),
+        (8, pytest.approx(0.55), 0.5, 0.6),
+    ]
+    drawn = Path("curves.svg").read_text(encoding="utf-8")
+    assert "band: lowest to highest" in drawn
+
+    sweep("workspace", "seed-1", "larger", "larger-1", "--by", "aug.scale_min", "--out", "scale")
+    of_one = [row for row in rows("scale.csv") if row["dataset"] == DATASETS[0]]
+    assert [(row["value"], row["seed"], row["top1"]) for row in of_one] == [
+        ("0.2", "0", "0.5"),
+        ("0.2", "1", "0.6"),
+        ("0.4", "0", "0.6"),
+        ("0.4", "1", "0.7"),
+    ]
+    drawn = Path("scale.svg").read_text(encoding="utf-8")
+    assert "each seed and the mean" in drawn
+    assert {"55.0", "65.0"} <= set(re.findall(r"<!-- ([\d.]+) -->", drawn))
+
+
+def test_an_epoch_that_one_seed_lacks_has_no_mean() -> None:
+    of_two = [{"label": "a", "seed": seed, "epoch": epoch, "top1": 0.5} for seed, epoch in ((0, 4), (0, 8), (1, 4))]
+    assert [point["epoch"] for point in sweeps.mean_curves(of_two)["a"]] == [4]
+
+
 def test_the_same_runs_give_the_same_bytes() -> None:
     for name in ("one", "two"):
         sweep("larger", "workspace", "--by", "aug.scale_min", "--out", name)
@@ -101,7 +139,7 @@ def test_the_same_runs_give_the_same_bytes() -> None:
     ("arguments", "message"),
     [
         (["nowhere", "--out", "x"], "'nowhere' has no finished run of 'cifar_aug' in the study 'embedded'"),
-        (["broken", "--out", "x"], "those that have: larger, other rate, quick idea, workspace"),
+        (["broken", "--out", "x"], "those that have: larger, larger-1, other rate, quick idea"),
         (["workspace", "--out", "x", "-e", "random"], "no finished run of 'random'"),
         (
             ["workspace", "larger", "--by", "aug.size", "--out", "x"],
@@ -110,6 +148,12 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr too"),
         (["workspace", "--by", "aug.scale_min", "--out", "x"], "do not differ in aug.scale_min"),
         (["workspace", "--out", "x.png"], "name it without '.png'"),
+        (
+            ["workspace", "twin", "larger", "--by", "aug.scale_min", "--out", "x"],
+            "have the same aug.scale_min and seed",
+        ),
+        (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same seed: name one of them"),
+        (["one=workspace,larger", "--out", "x"], "one: its experiments should differ in seed alone"),
     ],
 )
 def test_what_cannot_be_compared_is_a_clear_error(arguments: list[str], message: str) -> None:
@@ -125,10 +169,10 @@ def test_where_nothing_was_tracked_no_store_is_made(tmp_path: Path, monkeypatch:
 
 def test_values_that_are_no_numbers_stand_side_by_side(tmp_path: Path) -> None:
     points = [
-        {"experiment": name, "value": name, "top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9}
+        {"dataset": "CIFAR-10", "value": name, "seed": "0", "top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9}
         for name in ("lars", "adam", "0.1")
     ]
-    sweeps.write_probed({"CIFAR-10": points}, "optimizer.name", "By optimizer", tmp_path / "names")
+    sweeps.write_probed(points, "optimizer.name", "By optimizer", tmp_path / "names")
     assert [row["value"] for row in rows(str(tmp_path / "names.csv"))] == ["0.1", "adam", "lars"]
 
 
@@ -137,4 +181,4 @@ def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.Mon
     with tracking.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
         pass
     with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_every`"):
-        experiments.online(["blind"], "embedded", "cifar_aug")
+        experiments.online({"blind": ["blind"]}, "embedded", "cifar_aug")

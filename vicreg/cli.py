@@ -87,6 +87,11 @@ Device = Annotated[
 ]
 
 
+Stem = Annotated[
+    Path, typer.Option("--out", "-o", metavar="STEM", help="What to call the files, without their endings.")
+]
+
+
 @command
 def embed(
     folder: Annotated[
@@ -271,6 +276,31 @@ def report(
 
 
 @command
+def seeds(
+    reports: Annotated[
+        list[str],
+        typer.Argument(metavar="REPORT", help="As A and B of `vicreg report`; two or more.", show_default=False),
+    ],
+    out: Stem,
+) -> None:
+    """Show what several seeds of a study gave, with the mean and the spread.
+
+    Example: `vicreg seeds main seed-1 seed-2 --out seeds`
+
+    A seed is one draw of everything random: the split, the weights at the start, the order of the images, their views.
+    A difference that is smaller than the spread over seeds may be luck. `dvc exp run -n seed-1 -S seed=1` runs the
+    study with another one; the reports must not differ in anything else. The tables are markdown (.md), each number is
+    in the .csv.
+    """
+    from vicreg.reporting import seeds as repetitions
+    from vicreg.reporting import sides
+
+    stem = without_ending(out)
+    repetitions.write_seeds([sides.find(name) for name in dict.fromkeys(reports)], stem)
+    typer.echo(f"{stem}.md, .svg, .png and .csv")
+
+
+@command
 def sweep(
     experiments: Annotated[
         list[str],
@@ -278,7 +308,7 @@ def sweep(
             metavar="EXPERIMENT", help="Names as `dvc exp show` has them, or workspace.", show_default=False
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="What to call the files; .svg, .png and .csv are added.")],
+    out: Stem,
     by: Annotated[
         str | None,
         typer.Option(
@@ -295,25 +325,39 @@ def sweep(
     made here. MLflow keeps the numbers of each, from which the figure and a table (.csv) are drawn:
 
     - without --by, how well each encoder did while it learned: now and then a classifier was trained on what it gave,
-      the online evaluation
+      the online evaluation; LABEL=A,B,C draws the experiments A, B and C, which differ in their seeds, as one
     - with --by, how well the linear probe does at each value of that parameter, on both datasets; then the experiments
-      must not differ in anything else
+      must not differ in anything else than that and their seeds
     """
     from vicreg import experiments as tracked
     from vicreg.encoder_names import present_study
     from vicreg.reporting import sweeps
 
-    if out.suffix:
-        raise ValueError(f"--out {out}: name it without {out.suffix!r}, since three endings are added")
-    study, names = present_study(), list(dict.fromkeys(experiments))
+    stem, groups = without_ending(out), grouped(experiments)
+    study, names = present_study(), [name for group in groups.values() for name in group]
     about = f"{encoder} in the study {study}"
     if by is None:
-        dataset, curves = tracked.online(names, study, encoder)
-        sweeps.write_online(curves, f"{dataset}: {about} while it learns", out)
+        dataset, rows = tracked.online(groups, study, encoder)
+        sweeps.write_online(rows, f"{dataset}: {about} while it learns", stem)
     else:
-        points = tracked.probed(names, study, encoder, by)
-        sweeps.write_probed(points, by, f"Linear probe on {about}, against {by}", out)
-    typer.echo(f"{out}.svg, .png and .csv: {', '.join(names)}")
+        rows = tracked.probed(names, study, encoder, by)
+        sweeps.write_probed(rows, by, f"Linear probe on {about}, against {by}", stem)
+    typer.echo(f"{stem}.svg, .png and .csv: {', '.join(names)}")
+
+
+def without_ending(stem: Path) -> Path:
+    if stem.suffix:
+        raise ValueError(f"--out {stem}: name it without {stem.suffix!r}, since several endings are added")
+    return stem
+
+
+def grouped(experiments: list[str]) -> dict[str, list[str]]:
+    """["a", "best=b,c"] -> {"a": ["a"], "best": ["b", "c"]}"""
+    groups: dict[str, list[str]] = {}
+    for given in experiments:
+        label, equals, names = given.partition("=")
+        groups[label] = list(dict.fromkeys([*groups.get(label, []), *(names.split(",") if equals else [label])]))
+    return groups
 
 
 if __name__ == "__main__":

@@ -67,11 +67,5 @@ def _rows(
         if encoder in beside:
             axes.plot([beside[encoder].top1], [row], **OPEN)
     axes.axvline(chance, color=style.INK, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(ran)), list(ran))
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(ran) - 0.5, -0.6)
-    axes.set_xlim(left=0)
-    axes.grid(axis="x")
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
+    style.in_rows(axes, list(ran))
     axes.set_xlabel("top-1 (%); dotted: chance" + ("; open: student report" if beside else ""))

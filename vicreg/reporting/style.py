@@ -76,6 +76,17 @@ def epochs(axes: Axes, label: str) -> None:
     axes.set_xlabel(label)
 
 
+def in_rows(axes: Axes, names: list[str]) -> None:
+    """Make the y axis one of named rows, the first on top, and the x axis one from zero."""
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.5, -0.6)
+    axes.set_xlim(left=0)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
 def note(text: str) -> Figure:
     """Return a small figure that says in words why there is nothing to draw."""
     with rc_context(RC):

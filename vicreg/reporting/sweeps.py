@@ -1,59 +1,104 @@
 """Sweeps: several experiments of a study in one figure, their curves or their accuracy against a parameter."""
 
-import csv
-import io
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.axes import Axes
 
-from vicreg import atomic
-from vicreg.experiments import Point
+from vicreg.experiments import SEED
 from vicreg.reporting import figures, style
+from vicreg.reporting.curves import Curves
 from vicreg.reporting.panels import Panel, together
+from vicreg.reporting.rows import Row, by, write
 
 WIDE = 30.0  # the largest value divided by the smallest, from where on an axis is logarithmic
+TOP1, LOW, HIGH = "top1", "lowest", "highest"
 
 
-def write_online(curves: dict[str, list[Point]], title: str, stem: Path) -> None:
-    """Write `stem`.svg, .png and .csv: top-1 of the online evaluation, a line for each experiment."""
+def write_online(rows: list[Row], title: str, stem: Path) -> None:
+    """Write `stem`.svg, .png and .csv: top-1 of the online evaluation, a line for each label.
+
+    Where a label has several seeds, its line is their mean, and a band reaches from the lowest to the highest.
+    """
+    curves = mean_curves(rows)
     looks = style.styles(curves, baseline="")
-    panels = figures.online_panels(curves, looks)
-    drawn = together(panels, title, columns=1, height=3.6, legend=figures.legend(curves, looks))
-    style.save(drawn, stem)
-    rows = [{"experiment": name, **point} for name, points in curves.items() for point in points]
-    write_csv(rows, stem.with_suffix(".csv"))
+    (lines,) = figures.online_panels(curves, looks)
+    panel = Panel(lines.title, partial(online, lines=lines, curves=curves, looks=looks))
+    repeated = any(seeds(found) > 1 for found in by(rows, "label").values())
+    words = f"{title}{'; mean over seeds, band: lowest to highest' if repeated else ''}"
+    style.save(together([panel], words, columns=1, height=3.6, legend=figures.legend(curves, looks)), stem)
+    write(rows, stem.with_suffix(".csv"))
 
 
-def write_probed(points: dict[str, list[Point]], parameter: str, title: str, stem: Path) -> None:
+def online(axes: Axes, lines: Panel, curves: Curves, looks: dict[str, style.Style]) -> None:
+    for label, points in curves.items():
+        low, high = ([100 * point[bound] for point in points] for bound in (LOW, HIGH))
+        axes.fill_between([point["epoch"] for point in points], low, high, color=looks[label].color, alpha=0.2, lw=0)
+    lines.draw(axes)
+
+
+def mean_curves(rows: list[Row]) -> Curves:
+    """By label, the mean of top-1 over its seeds, with the lowest and highest, at the epochs that all have."""
+    curves: Curves = {}
+    for label, found in by(rows, "label").items():
+        at = {epoch: [row[TOP1] for row in same] for epoch, same in by(found, "epoch").items()}
+        curves[label] = [
+            {"epoch": epoch, TOP1: fmean(values), LOW: min(values), HIGH: max(values)}
+            for epoch, values in at.items()
+            if len(values) == seeds(found)
+        ]
+    return curves
+
+
+def write_probed(rows: list[Row], parameter: str, title: str, stem: Path) -> None:
     """Write `stem`.svg, .png and .csv: top-1 of the linear probe on each dataset against the value of a parameter."""
-    ordered = {dataset: sorted(found, key=lambda point: position(point["value"])) for dataset, found in points.items()}
-    panels = [Panel(dataset, partial(against, points=found, parameter=parameter)) for dataset, found in ordered.items()]
+    rows = sorted(rows, key=lambda row: (position(row["value"]), position(row[SEED])))
+    datasets = by(rows, "dataset")
+    panels = [Panel(name, partial(against, rows=found, parameter=parameter)) for name, found in datasets.items()]
     style.save(together(panels, title, columns=len(panels), height=3.1), stem)
-    rows = [{"dataset": dataset, **point} for dataset, found in ordered.items() for point in found]
-    write_csv(rows, stem.with_suffix(".csv"))
+    write([row for found in datasets.values() for row in found], stem.with_suffix(".csv"))
 
 
-def against(axes: Axes, points: list[Point], parameter: str) -> None:
-    """Draw top-1 with its interval at each value: along an axis of numbers, or side by side where they are none."""
-    numbers = [number(point["value"]) for point in points]
-    if all(value is not None for value in numbers):
-        x = [value for value in numbers if value is not None]
-        if min(x) > 0 and max(x) / min(x) > WIDE:
-            axes.set_xscale("log")
+def against(axes: Axes, rows: list[Row], parameter: str) -> None:
+    """Draw top-1 at each value, along an axis of numbers, or side by side where they are none.
+
+    A single seed has its interval over test images; of several each is a circle, and the line joins their means.
+    """
+    values = by(rows, "value")
+    x = places(list(values))
+    if min(x) > 0 and max(x) / min(x) > WIDE:
+        axes.set_xscale("log")
+    found = [[100 * row[TOP1] for row in same] for same in values.values()]
+    means = [fmean(top1) for top1 in found]
+    tops = [max(top1) for top1 in found]
+    line = axes.plot(x, means, color=style.COLOURS[0], marker="_" if max(map(len, found)) > 1 else "o", markersize=5)
+    if all(len(top1) == 1 for top1 in found):
+        below, above = ([100 * abs(row[TOP1] - row[f"top1_{end}"]) for row in rows] for end in ("low", "high"))
+        axes.errorbar(x, means, yerr=[below, above], color=line[0].get_color(), capsize=3)
+        tops = [top + up for top, up in zip(tops, above, strict=True)]
+        axes.set_ylabel("top-1 (%), 95 % interval")
     else:
-        x = [float(place) for place in range(len(points))]
-    top1 = [100 * point["top1"] for point in points]
-    below = [100 * (point["top1"] - point["top1_low"]) for point in points]
-    above = [100 * (point["top1_high"] - point["top1"]) for point in points]
-    axes.errorbar(x, top1, yerr=[below, above], color=style.COLOURS[0], marker="o", markersize=4.5, capsize=3)
-    for place, height, up in zip(x, top1, above, strict=True):
-        axes.annotate(f"{height:.1f}", (place, height + up), (0, 4), textcoords="offset points", ha="center")
-    axes.set_xticks(x, [str(point["value"]) for point in points])
+        for place, top1 in zip(x, found, strict=True):
+            axes.plot([place] * len(top1), top1, "o", markersize=4, markerfacecolor="none", color=style.INK)
+        axes.set_ylabel("top-1 (%), each seed and the mean")
+    for place, mean, top in zip(x, means, tops, strict=True):
+        axes.annotate(f"{mean:.1f}", (place, top), (0, 4), textcoords="offset points", ha="center")
+    axes.set_xticks(x, list(values))
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.15)
     axes.set_xlabel(parameter)
-    axes.set_ylabel("top-1 (%), 95 % interval")
+
+
+def seeds(rows: list[Row]) -> int:
+    return len({row[SEED] for row in rows})
+
+
+def places(values: list[str]) -> list[float]:
+    """Where on the axis the values stand: numbers where they are, others one after the other."""
+    numbers = [number(value) for value in values]
+    known = [value for value in numbers if value is not None]
+    return known if len(known) == len(values) else [float(place) for place in range(len(values))]
 
 
 def number(text: str) -> float | None:
@@ -67,12 +112,3 @@ def position(text: str) -> tuple[float, str]:
     """By which values are sorted: numbers first, by their size."""
     value = number(text)
     return (float("inf") if value is None else value, text)
-
-
-def write_csv(rows: list[Point], path: Path) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic.writing(path) as file:
-        file.write(text.getvalue().encode())

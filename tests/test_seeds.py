@@ -1,0 +1,128 @@
+"""Seeds: the reports of one study with several of them, as one table with the spread."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import study_fakes as fakes
+from conftest import digest
+from typer.testing import CliRunner
+
+from vicreg import cli
+from vicreg.reporting.metrics import metrics
+
+TOP1: dict[int, dict[str, float | None]] = {
+    0: {"random": 0.2, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None},
+    1: {"random": 0.3, "imagenet_aug": 0.6, "cifar_aug": 0.7, "resnet50_paper": None},
+    2: {"random": 0.1, "imagenet_aug": 0.7, "cifar_aug": 0.6, "resnet50_paper": None},
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def written(name: str, seed: int, scores: Mapping[str, float | None] | None = None, /, **facts: Any) -> dict[str, Any]:
+    """Write the report of a study with this seed into a folder; return what its metrics.json holds."""
+    found = metrics(fakes.study(TOP1[seed] if scores is None else scores, seed=seed, genuine=True))
+    found["study"] |= {"source": "official", **facts}
+    Path(name).mkdir()
+    Path(name, "metrics.json").write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def seeds(*arguments: str, status: int = 0) -> str:
+    found = CliRunner().invoke(cli.app, ["seeds", *arguments])
+    assert found.exit_code == status, found.output
+    return " ".join(found.output.split())
+
+
+def test_the_table_has_each_seed_their_mean_and_their_spread() -> None:
+    for seed in (2, 0, 1):
+        written(f"s{seed}", seed)
+    seeds("s2", "s0", "s1", "--out", "out")
+    text = Path("out.md").read_text(encoding="utf-8")
+    found = {
+        (cells[1], cells[2].strip("`")): cells[3:-1]
+        for cells in ([cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("|"))
+    }
+    for encoder in ("imagenet_aug", "cifar_aug"):
+        top1, base = (np.array([TOP1[seed][name] for seed in (0, 1, 2)], float) for name in (encoder, "random"))
+        each, spread, top5, gain = found["linear", encoder]
+        assert each == ", ".join(f"{100 * value:.1f}" for value in top1)
+        assert spread == f"{100 * top1.mean():.1f} ± {100 * top1.std(ddof=1):.1f}"
+        assert top5 == "90.0 ± 0.0"
+        assert gain == f"{100 * (top1 - base).mean():+.1f} ± {100 * (top1 - base).std(ddof=1):.1f}"
+    assert found["linear", "random"][-1] == "baseline"
+    # 0.8 - 0.5, 0.7 - 0.6, 0.6 - 0.7: mean 0.1, deviation 0.2
+    assert "`cifar_aug` is ahead of `imagenet_aug` by +10.0 ± 20.0 points" in text
+    assert "with 2 of 3 seeds" in text
+    assert "Drawn pictures" not in text
+
+
+def test_the_csv_has_every_number() -> None:
+    held = {seed: written(f"s{seed}", seed) for seed in (0, 1)}
+    seeds("s0", "s1", "--out", "out")
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 2 * 3  # datasets, seeds, probes, encoders that ran
+    for row in rows:
+        expected = held[int(row["seed"])][row["dataset"]][row["encoder"]][row["probe"]]
+        assert float(row["top1"]) == expected["top1"]
+        assert float(row["gain"]) == expected["gain"]
+
+
+def test_the_figure_shows_the_mean_and_repeats_itself() -> None:
+    for seed in (0, 1):
+        written(f"s{seed}", seed)
+    seeds("s0", "s1", "--out", "one")
+    seeds("s1", "s0", "--out", "two")
+    for ending in ("svg", "png", "csv", "md"):
+        assert digest(Path(f"one.{ending}")) == digest(Path(f"two.{ending}"))
+    drawn = re.findall(r"<!-- (.+?) -->", Path("one.svg").read_text(encoding="utf-8"))
+    assert {"75.0 ± 7.1", "55.0 ± 7.1", "25.0 ± 7.1", "cifar_aug"} <= set(drawn)
+
+
+def test_drawn_pictures_are_told() -> None:
+    for seed in (0, 1):
+        written(f"s{seed}", seed, source="embedded")
+    seeds("s0", "s1", "--out", "out")
+    assert "Drawn pictures, not CIFAR" in Path("out.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 0}, "'a' and 'b' both have the seed 0: name one of them"),
+        ({"name": "other"}, "they differ in study (made_up and other) too"),
+        ({"protocol": "standard"}, "they differ in protocol (report and standard) too"),
+        ({"sizes": {"source": "embedded", "width": 8, "epochs": 4}}, "they differ in epochs (3 and 4) too"),
+    ],
+)
+def test_what_differs_in_more_than_its_seed_is_refused(changes: dict[str, Any], message: str) -> None:
+    written("a", 0)
+    written("b", 1, **changes)
+    assert message in seeds("a", "b", "--out", "out", status=1)
+    assert not list(Path().glob("out*"))
+
+
+def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
+    written("a", 0)
+    report = written("images", 1)
+    report["study"]["datasets"]["cifar10"]["fingerprints"]["train"] = "ef56"
+    Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    assert "they differ in images.cifar10.train (ab12 and ef56) too" in seeds("a", "images", "--out", "x", status=1)
+    written("encoders", 1, {"random": 0.2, "cifar_aug": 0.7})
+    message = seeds("a", "encoders", "--out", "x", status=1)
+    assert "not the same encoders and probes: only one has cifar10 knn imagenet_aug" in message
+    del report["study"]["seed"]
+    Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
+    assert "one seed has no spread" in seeds("a", "--out", "x", status=1)
+    assert "name it without '.md'" in seeds("a", "encoders", "--out", "x.md", status=1)
