@@ -76,6 +76,13 @@ def rows(path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def cells(path: str, first: str) -> list[str]:
+    """The cells of the line of a markdown table that begins so."""
+    lines = [line.split("|")[1:-1] for line in Path(path).read_text(encoding="utf-8").splitlines() if "|" in line]
+    (found,) = [[cell.strip() for cell in line] for line in lines if line[0].strip() == first]
+    return found
+
+
 def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
     sweep("workspace", "larger", "--out", "curves")
     found = [(row["label"], int(row["epoch"]), float(row["top1"])) for row in rows("curves.csv")]
@@ -94,6 +101,7 @@ def test_the_accuracy_stands_against_the_parameter_in_the_order_of_its_values() 
         of_one = [row for row in found if row["dataset"] == dataset]
         assert [(row["value"], float(row["top1"])) for row in of_one] == [("0.08", 0.7), ("0.2", 0.5), ("0.4", 0.6)]
         assert [float(row["top1_low"]) for row in of_one] == pytest.approx([0.69, 0.49, 0.59])
+    assert cells("scale.md", "0.08") == ["0.08", "0", "70.0 (69.0 – 72.0)", "70.0 (69.0 – 72.0)"]
 
 
 def test_seeds_are_joined_by_their_mean() -> None:
@@ -107,8 +115,8 @@ def test_seeds_are_joined_by_their_mean() -> None:
         (4, pytest.approx(0.275), 0.25, 0.3),
         (8, pytest.approx(0.55), 0.5, 0.6),
     ]
-    drawn = Path("curves.svg").read_text(encoding="utf-8")
-    assert "band: lowest to highest" in drawn
+    assert "band: lowest to highest" in Path("curves.svg").read_text(encoding="utf-8")
+    assert cells("curves.md", "0.4") == ["0.4", "0.4", "0, 1", "32.5", "65.0"]  # label, scale_min, seeds, epochs
 
     sweep("workspace", "seed-1", "larger", "larger-1", "--by", "aug.scale_min", "--out", "scale")
     of_one = [row for row in rows("scale.csv") if row["dataset"] == DATASETS[0]]
@@ -120,6 +128,7 @@ def test_seeds_are_joined_by_their_mean() -> None:
     ]
     drawn = Path("scale.svg").read_text(encoding="utf-8")
     assert "each seed and the mean" in drawn
+    assert cells("scale.md", "0.4") == ["0.4", "0, 1", "65.0 ± 7.1", "65.0 ± 7.1"]
     assert {"55.0", "65.0"} <= set(re.findall(r"<!-- ([\d.]+) -->", drawn))
 
 

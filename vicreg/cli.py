@@ -322,7 +322,7 @@ def sweep(
     Example: `vicreg sweep workspace scale-0.4 scale-0.6 --by aug.scale_min --out scale_min`
 
     An experiment is made and named by `dvc exp run -n scale-0.4 -S aug.scale_min=0.4`; "workspace" is what "dvc repro"
-    made here. MLflow keeps the numbers of each, from which the figure and a table (.csv) are drawn:
+    made here. MLflow keeps the numbers of each, from which a figure and a table are made (.svg, .png; .md, .csv):
 
     - without --by, how well each encoder did while it learned: now and then a classifier was trained on what it gave,
       the online evaluation; LABEL=A,B,C draws the experiments A, B and C, which differ in their seeds, as one
@@ -337,12 +337,12 @@ def sweep(
     study, names = present_study(), [name for group in groups.values() for name in group]
     about = f"{encoder} in the study {study}"
     if by is None:
-        dataset, rows = tracked.online(groups, study, encoder)
-        sweeps.write_online(rows, f"{dataset}: {about} while it learns", stem)
+        found = tracked.online(groups, study, encoder)
+        sweeps.write_online(found, f"{found.dataset}: {about} while it learns", stem)
     else:
         rows = tracked.probed(names, study, encoder, by)
         sweeps.write_probed(rows, by, f"Linear probe on {about}, against {by}", stem)
-    typer.echo(f"{stem}.svg, .png and .csv: {', '.join(names)}")
+    typer.echo(f"{stem}.svg, .png, .md and .csv: {', '.join(names)}")
 
 
 def without_ending(stem: Path) -> Path:

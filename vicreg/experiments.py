@@ -1,6 +1,7 @@
 """Experiments: what MLflow knows of several DVC experiments of one study, for comparing them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vicreg import tracking
@@ -10,8 +11,20 @@ from vicreg.reporting.rows import Row
 SEED = "seed"  # the parameter in which repetitions of one experiment differ
 
 
-def online(groups: Mapping[str, Sequence[str]], study: str, encoder: str) -> tuple[str, list[Row]]:
-    """Return the dataset, and the online evaluation of pretrainings: label, experiment, seed, epoch, top1, top5.
+@dataclass(frozen=True)
+class Online:
+    """The online evaluation of pretrainings of one encoder.
+
+    rows: label, experiment, seed, epoch, top1, top5. settings: by label, the parameters in which labels differ.
+    """
+
+    dataset: str
+    rows: list[Row]
+    settings: dict[str, dict[str, str]]
+
+
+def online(groups: Mapping[str, Sequence[str]], study: str, encoder: str) -> Online:
+    """Return what MLflow knows of pretrainings while they learned.
 
     groups: by label, the names of DVC experiments that are repetitions of one, with other seeds; "workspace" is what
     `dvc repro` made. Of each the newest run that finished counts.
@@ -40,7 +53,10 @@ def online(groups: Mapping[str, Sequence[str]], study: str, encoder: str) -> tup
     datasets = {run.data.tags["dataset"] for (run,) in found.values()}
     if len(datasets) > 1:
         raise ValueError(f"these experiments learned from different data, {told(datasets)}")
-    return datasets.pop(), rows
+    first = {label: params[names[0]] for label, names in groups.items()}
+    unlike = sorted(differing(first.values()) - {SEED})
+    settings = {label: {key: values.get(key, "") for key in unlike} for label, values in first.items()}
+    return Online(datasets.pop(), rows, settings)
 
 
 def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> list[Row]:

@@ -1,7 +1,8 @@
 """Markdown: tables whose cells cannot break them, and numbers as people read them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
 
 from tabulate import tabulate
 
@@ -42,6 +43,11 @@ def points(difference: float) -> str:
 def interval(low: float, high: float) -> str:
     """0.71, 0.79 -> 71.0 – 79.0"""
     return f"{percent(low)} – {percent(high)}"
+
+
+def spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
+    """[0.80, 0.81, 0.82] -> 81.0 ± 1.0, mean and standard deviation (n - 1) in percent; `shown` writes the mean."""
+    return f"{shown(fmean(values))} ± {percent(stdev(values))}"
 
 
 def count(number: int, thing: str = "") -> str:

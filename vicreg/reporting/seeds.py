@@ -1,6 +1,6 @@
 """Seeds: one study run with several of them, in one table: what another draw of everything random would have given."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from vicreg import atomic
 from vicreg.reporting import style
 from vicreg.reporting.curves import PROBE
-from vicreg.reporting.markdown import code, count, escape, percent, points, table
+from vicreg.reporting.markdown import code, count, escape, percent, points, spread, table
 from vicreg.reporting.metrics import BASELINE
 from vicreg.reporting.panels import Panel, together
 from vicreg.reporting.rows import Row, by, write
@@ -139,11 +139,6 @@ def accuracies(rows: list[Row], seeds: str) -> str:
             top1, top5 = ([row[key] for row in same] for key in ("top1", "top5"))
             lines.append([probe, code(encoder), each, spread(top1, percent), spread(top5, percent), gain])
     return table(headers, lines, "llrrrr")
-
-
-def spread(values: list[float], shown: Callable[[float], str]) -> str:
-    """0.80, 0.81, 0.82 -> 81.0 ± 1.0"""
-    return f"{shown(fmean(values))} ± {percent(stdev(values))}"
 
 
 def ahead(rows: list[Row]) -> Iterator[str]:

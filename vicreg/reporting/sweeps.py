@@ -6,9 +6,11 @@ from statistics import fmean
 
 from matplotlib.axes import Axes
 
-from vicreg.experiments import SEED
+from vicreg import atomic
+from vicreg.experiments import SEED, Online
 from vicreg.reporting import figures, style
 from vicreg.reporting.curves import Curves
+from vicreg.reporting.markdown import code, escape, interval, percent, spread, table
 from vicreg.reporting.panels import Panel, together
 from vicreg.reporting.rows import Row, by, write
 
@@ -16,19 +18,38 @@ WIDE = 30.0  # the largest value divided by the smallest, from where on an axis 
 TOP1, LOW, HIGH = "top1", "lowest", "highest"
 
 
-def write_online(rows: list[Row], title: str, stem: Path) -> None:
-    """Write `stem`.svg, .png and .csv: top-1 of the online evaluation, a line for each label.
+def write_online(found: Online, title: str, stem: Path) -> None:
+    """Write `stem`.svg, .png, .md and .csv: top-1 of the online evaluation, a line for each label.
 
     Where a label has several seeds, its line is their mean, and a band reaches from the lowest to the highest.
     """
-    curves = mean_curves(rows)
+    curves, rows = mean_curves(found.rows), found.rows
     looks = style.styles(curves, baseline="")
     (lines,) = figures.online_panels(curves, looks)
     panel = Panel(lines.title, partial(online, lines=lines, curves=curves, looks=looks))
-    repeated = any(seeds(found) > 1 for found in by(rows, "label").values())
+    repeated = any(seeds(of_one) > 1 for of_one in by(rows, "label").values())
     words = f"{title}{'; mean over seeds, band: lowest to highest' if repeated else ''}"
     style.save(together([panel], words, columns=1, height=3.6, legend=figures.legend(curves, looks)), stem)
     write(rows, stem.with_suffix(".csv"))
+    write_document(f"# {escape(title)}", online_table(found, curves), stem)
+
+
+def online_table(found: Online, curves: Curves) -> str:
+    """A line for each label: what it ran with, and top-1 in percent at each epoch, the mean where several seeds ran."""
+    epochs = sorted({point["epoch"] for points in curves.values() for point in points})
+    unlike = list(next(iter(found.settings.values())))
+    lines = []
+    for label, rows in by(found.rows, "label").items():
+        at = {point["epoch"]: percent(point[TOP1]) for point in curves[label]}
+        settings = [escape(found.settings[label][key]) for key in unlike]
+        lines.append([escape(label), *settings, seeds_of(rows), *(at.get(epoch, "") for epoch in epochs)])
+    headers = ["experiment", *map(code, unlike), "seeds", *(f"top-1 %, epoch {epoch}" for epoch in epochs)]
+    return table(headers, lines, "l" * (len(unlike) + 2) + "r" * len(epochs))
+
+
+def write_document(title: str, text: str, stem: Path) -> None:
+    with atomic.writing(stem.with_suffix(".md")) as file:
+        file.write(f"{title}\n\n{text}\n\nEvery number is in `{stem.name}.csv`.\n".encode())
 
 
 def online(axes: Axes, lines: Panel, curves: Curves, looks: dict[str, style.Style]) -> None:
@@ -52,12 +73,28 @@ def mean_curves(rows: list[Row]) -> Curves:
 
 
 def write_probed(rows: list[Row], parameter: str, title: str, stem: Path) -> None:
-    """Write `stem`.svg, .png and .csv: top-1 of the linear probe on each dataset against the value of a parameter."""
+    """Write `stem`.svg, .png, .md and .csv: top-1 of the linear probe on each dataset against a parameter's value."""
     rows = sorted(rows, key=lambda row: (position(row["value"]), position(row[SEED])))
     datasets = by(rows, "dataset")
     panels = [Panel(name, partial(against, rows=found, parameter=parameter)) for name, found in datasets.items()]
     style.save(together(panels, title, columns=len(panels), height=3.1), stem)
     write([row for found in datasets.values() for row in found], stem.with_suffix(".csv"))
+    write_document(f"# {escape(title)}", probed_table(datasets, parameter), stem)
+
+
+def probed_table(datasets: dict[str, list[Row]], parameter: str) -> str:
+    """A line for each value: top-1 in percent on each dataset with its interval, or of several seeds their spread."""
+    lines = []
+    for value, rows in by([row for found in datasets.values() for row in found], "value").items():
+        cells = (by(rows, "dataset").get(dataset, []) for dataset in datasets)
+        lines.append([escape(value), seeds_of(rows), *map(told, cells)])
+    return table([code(parameter), "seeds", *(f"{escape(name)}, top-1 %" for name in datasets)], lines, "llrr")
+
+
+def told(rows: list[Row]) -> str:
+    if len(rows) == 1:
+        return f"{percent(rows[0][TOP1])} ({interval(rows[0]['top1_low'], rows[0]['top1_high'])})"
+    return spread([row[TOP1] for row in rows], percent) if rows else "not run"
 
 
 def against(axes: Axes, rows: list[Row], parameter: str) -> None:
@@ -92,6 +129,10 @@ def against(axes: Axes, rows: list[Row], parameter: str) -> None:
 
 def seeds(rows: list[Row]) -> int:
     return len({row[SEED] for row in rows})
+
+
+def seeds_of(rows: list[Row]) -> str:
+    return ", ".join(sorted({row[SEED] for row in rows}, key=position))
 
 
 def places(values: list[str]) -> list[float]:
