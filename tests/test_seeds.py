@@ -14,7 +14,10 @@ from conftest import digest
 from typer.testing import CliRunner
 
 from vicreg import cli
+from vicreg.reporting import seeds as repetitions
 from vicreg.reporting.metrics import metrics
+from vicreg.reporting.metrics_file import Metrics
+from vicreg.reporting.sides import Side
 
 TOP1: dict[int, dict[str, float | None]] = {
     0: {"random": 0.2, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None},
@@ -60,10 +63,83 @@ def test_the_table_has_each_seed_their_mean_and_their_spread() -> None:
         assert top5 == "90.0 ± 0.0"
         assert gain == f"{100 * (top1 - base).mean():+.1f} ± {100 * (top1 - base).std(ddof=1):.1f}"
     assert found["linear", "random"][-1] == "baseline"
-    # 0.8 - 0.5, 0.7 - 0.6, 0.6 - 0.7: mean 0.1, deviation 0.2
-    assert "`cifar_aug` is ahead of `imagenet_aug` by +10.0 ± 20.0 points" in text
+    # 0.8 - 0.5, 0.7 - 0.6, 0.6 - 0.7: mean 0.1, deviation 0.2; t with 2 degrees of freedom is 4.303
+    assert "on average `cifar_aug` is +10.0 points ahead of `imagenet_aug`" in text
+    assert f"over seeds -39.7 to +{10 + 4.303 * 20 / 3**0.5:.1f}" in text
+    assert "it holds 0, so this may be chance" in text
     assert "with 2 of 3 seeds" in text
     assert "Drawn pictures" not in text
+
+
+def test_the_interval_of_a_mean_covers_it_19_times_in_20() -> None:
+    rng = np.random.default_rng(0)
+    intervals = np.array([repetitions.mean_interval(rng.normal(0.5, 0.1, 3).tolist()) for _ in range(2000)])
+    assert 0.93 < ((intervals[:, 0] < 0.5) & (intervals[:, 1] > 0.5)).mean() < 0.97
+
+
+def test_a_lead_that_seeds_confirm_is_no_chance() -> None:
+    for seed, top1 in enumerate((0.7, 0.72, 0.71)):
+        written(f"s{seed}", seed, {"random": 0.1, "a": top1, "b": top1 - 0.3 + seed / 1000})
+    seeds("s0", "s1", "s2", "--out", "out")
+    text = Path("out.md").read_text(encoding="utf-8")
+    assert "with 3 of 3 seeds" in text
+    assert "chance" not in text
+
+
+def sides_of(*params: dict[str, Any] | None) -> list[Side]:
+    """Reports with seeds 0, 1, ... of studies with these params.yaml."""
+    return [
+        Side(f"s{seed}", "here", Metrics(found.pop("study"), found), values)
+        for seed, values in enumerate(params)
+        for found in [metrics(fakes.study(TOP1[seed], seed=seed, genuine=True))]
+    ]
+
+
+def test_parameters_other_than_the_seed_are_compared_between_all_reports() -> None:
+    one, other = ({"seed": seed, "aug": {"scale_min": scale}, "device": "cpu"} for seed, scale in ((1, 0.2), (2, 0.4)))
+    repetitions.check(sides_of(None, one, {**one, "seed": 2, "device": "cuda"}))
+    for sides in (sides_of(one, other), sides_of(None, one, other)):
+        with pytest.raises(ValueError, match=r"they differ in aug\.scale_min \(0\.2 and 0\.4\) too"):
+            repetitions.check(sides)
+
+
+def test_what_is_not_known_to_be_the_same_is_told() -> None:
+    known: dict[str, Any] = {"aug": {}}
+    assert list(repetitions.warnings(sides_of(known, known))) == []
+    (told,) = repetitions.warnings(sides_of(None, known))
+    assert "The parameters of s0 are not known" in told
+    sides = sides_of(known, known)
+    sides[1].metrics.facts["commit"] = "0123456789"
+    (told,) = repetitions.warnings(sides)
+    assert "different commits" in told
+
+
+def test_a_study_without_the_linear_probe_has_a_figure_of_another() -> None:
+    for seed in (0, 1):
+        report = written(f"s{seed}", seed)
+        for dataset in ("cifar10", "cifar100"):
+            for entry in report[dataset].values():
+                entry.pop("linear", None)
+        Path(f"s{seed}", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    seeds("s0", "s1", "--out", "out")
+    assert "top-1 of the knn probe" in Path("out.svg").read_text(encoding="utf-8")
+    assert "Knn probe: on average" in Path("out.md").read_text(encoding="utf-8")
+
+
+def test_a_report_without_numbers_is_refused_before_anything_is_written() -> None:
+    for seed in (0, 1):
+        written(f"s{seed}", seed, {"a": None, "b": None})
+    assert "s0/metrics.json holds no accuracies" in seeds("s0", "s1", "--out", "out", status=1)
+    assert not list(Path().glob("out*"))
+
+
+@pytest.mark.parametrize(("score", "value"), [("top1", float("nan")), ("top5", "0.5"), ("gain", None)])
+def test_scores_that_are_no_numbers_are_an_error(score: str, value: object) -> None:
+    written("a", 0)
+    report = written("b", 1)
+    report["cifar10"]["cifar_aug"]["linear"][score] = value
+    Path("b", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    assert "b/metrics.json is no metrics.json of a study" in seeds("a", "b", "--out", "out", status=1)
 
 
 def test_the_csv_has_every_number() -> None:
@@ -124,5 +200,12 @@ def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
     del report["study"]["seed"]
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
     assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
+    report["study"]["seed"] = True
+    Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
+    report["study"] |= {"seed": 1, "sizes": None}
+    Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
+    assert "no metrics.json of a study" in seeds("a", "images", "--out", "x", status=1)
+    assert "that is a folder" in seeds("a", "encoders", "--out", ".", status=1)
     assert "one seed has no spread" in seeds("a", "--out", "x", status=1)
     assert "name it without '.md'" in seeds("a", "encoders", "--out", "x.md", status=1)

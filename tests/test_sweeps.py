@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from conftest import digest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from typer.testing import CliRunner
 
 from vicreg import cli, experiments, tracking
@@ -18,7 +20,14 @@ DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
 
 
 def track(
-    name: str, monkeypatch: pytest.MonkeyPatch, *, scale: float, top1: float, rate: float = 0.1, seed: int = 0
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    scale: float,
+    top1: float,
+    rate: float = 0.1,
+    seed: int = 0,
+    datasets: tuple[str, ...] = DATASETS,
 ) -> None:
     """What the stages track of one experiment: a pretraining, and the linear probe on both datasets."""
     monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
@@ -27,7 +36,7 @@ def track(
     with tracking.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
         for epoch in (4, 8):
             run.metrics({"online/top1": top1 * epoch / 8, "online/top5": 0.9}, epoch)
-    for dataset in DATASETS:
+    for dataset in datasets:
         with tracking.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
             run.metrics({"top1": top1, "top1_low": top1 - 0.01, "top1_high": top1 + 0.02, "top5": 0.9})
 
@@ -46,6 +55,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         track("seed-1", patch, scale=0.2, top1=0.6, seed=1)
         track("larger-1", patch, scale=0.4, top1=0.7, seed=1)
         track("twin", patch, scale=0.2, top1=0.5)
+        track("half", patch, scale=0.7, top1=0.5)
+        track("half", patch, scale=0.8, top1=0.5, datasets=DATASETS[:1])
         patch.setenv("DVC_EXP_NAME", "broken")
         with (
             pytest.raises(RuntimeError),
@@ -127,9 +138,35 @@ def test_seeds_are_joined_by_their_mean() -> None:
         ("0.4", "1", "0.7"),
     ]
     drawn = Path("scale.svg").read_text(encoding="utf-8")
-    assert "each seed and the mean" in drawn
+    assert "each seed (circle) and the mean" in drawn
     assert cells("scale.md", "0.4") == ["0.4", "0, 1", "65.0 ± 7.1", "65.0 ± 7.1"]
-    assert {"55.0", "65.0"} <= set(re.findall(r"<!-- ([\d.]+) -->", drawn))
+    assert {"mean 55.0", "mean 65.0"} <= set(re.findall(r"<!-- (.+?) -->", drawn))
+
+
+def test_a_name_with_an_equals_sign_is_a_name() -> None:
+    known = ("lr=0.1", "b", "c")
+    assert experiments.grouped(["lr=0.1"], known) == {"lr=0.1": ["lr=0.1"]}
+    assert experiments.grouped(["x=lr=0.1", "y=b,c,b"], known) == {"x": ["lr=0.1"], "y": ["b", "c"]}
+
+
+def test_labels_that_differ_in_their_seeds_alone_have_no_settings() -> None:
+    found = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug")
+    assert found.settings == {"workspace": {}, "seed-1": {}}
+
+
+def test_datasets_that_were_run_with_different_parameters_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different aug\.scale_min"):
+        experiments.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
+
+
+def test_values_that_lie_far_apart_stand_on_a_logarithmic_axis() -> None:
+    for values, scale in ((("1e-4", "1e-2"), "log"), (("0.2", "0.4"), "linear")):
+        axes = Figure().subplots()
+        rows = [{"value": v, "seed": "0", "top1": 0.5, "top1_low": 0.4, "top1_high": 0.7} for v in values]
+        sweeps.against(axes, rows, "optimizer.base_lr")
+        assert axes.get_xscale() == scale
+        heights = [text.xy[1] for text in axes.texts if isinstance(text, Annotation)]
+        assert heights == pytest.approx([70, 70])  # above the interval
 
 
 def test_an_epoch_that_one_seed_lacks_has_no_mean() -> None:
@@ -148,8 +185,8 @@ def test_the_same_runs_give_the_same_bytes() -> None:
     ("arguments", "message"),
     [
         (["nowhere", "--out", "x"], "'nowhere' has no finished run of 'cifar_aug' in the study 'embedded'"),
-        (["broken", "--out", "x"], "those that have: larger, larger-1, other rate, quick idea"),
-        (["workspace", "--out", "x", "-e", "random"], "no finished run of 'random'"),
+        (["broken", "--out", "x"], "those that have: half, larger, larger-1, other rate, quick idea"),
+        (["workspace", "--out", "x", "-e", "random"], "no experiment has a finished run of 'random'"),
         (
             ["workspace", "larger", "--by", "aug.size", "--out", "x"],
             "records no parameter 'aug.size'; it has aug.scale",
@@ -162,7 +199,15 @@ def test_the_same_runs_give_the_same_bytes() -> None:
             "have the same aug.scale_min and seed",
         ),
         (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same seed: name one of them"),
-        (["one=workspace,larger", "--out", "x"], "one: its experiments should differ in seed alone"),
+        (
+            ["one=workspace,larger", "--out", "x"],
+            "the experiments of 'one' should differ in their seeds alone, and they differ in aug.scale_min too",
+        ),
+        (["=workspace", "--out", "x"], "'=workspace' should be the name of an experiment, or LABEL=A,B"),
+        (["one=workspace,", "--out", "x"], "'one=workspace,' should be the name of an experiment, or LABEL=A,B"),
+        (["a=workspace", "a=larger", "--out", "x"], "the label 'a' is given twice"),
+        (["a=workspace", "b=seed-1,workspace", "--out", "x"], "'workspace' is given twice, for 'a' and 'b'"),
+        (["workspace", "--out", "."], "that is a folder"),
     ],
 )
 def test_what_cannot_be_compared_is_a_clear_error(arguments: list[str], message: str) -> None:
@@ -190,4 +235,4 @@ def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.Mon
     with tracking.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
         pass
     with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_every`"):
-        experiments.online({"blind": ["blind"]}, "embedded", "cifar_aug")
+        experiments.online(["blind"], "embedded", "cifar_aug")

@@ -287,10 +287,10 @@ def seeds(
 
     Example: `vicreg seeds main seed-1 seed-2 --out seeds`
 
-    A seed is one draw of everything random: the split, the weights at the start, the order of the images, their views.
-    A difference that is smaller than the spread over seeds may be luck. `dvc exp run -n seed-1 -S seed=1` runs the
-    study with another one; the reports must not differ in anything else. The tables are markdown (.md), each number is
-    in the .csv.
+    A seed is one draw of everything random: the split, the weights at the start, the order of the images, their views
+    (and the pictures, in a study that draws them). `dvc exp run -n seed-1 -S seed=1` runs the study with another one;
+    the reports must not differ in anything else. The tables (.md) say how far the best two encoders are apart, and
+    whether that may be chance; each number is in the .csv.
     """
     from vicreg.reporting import seeds as repetitions
     from vicreg.reporting import sides
@@ -305,7 +305,9 @@ def sweep(
     experiments: Annotated[
         list[str],
         typer.Argument(
-            metavar="EXPERIMENT", help="Names as `dvc exp show` has them, or workspace.", show_default=False
+            metavar="EXPERIMENT",
+            help="Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds.",
+            show_default=False,
         ),
     ],
     out: Stem,
@@ -333,31 +335,23 @@ def sweep(
     from vicreg.encoder_names import present_study
     from vicreg.reporting import sweeps
 
-    stem, groups = without_ending(out), grouped(experiments)
-    study, names = present_study(), [name for group in groups.values() for name in group]
+    stem, study = without_ending(out), present_study()
     about = f"{encoder} in the study {study}"
     if by is None:
-        found = tracked.online(groups, study, encoder)
+        found = tracked.online(experiments, study, encoder)
         sweeps.write_online(found, f"{found.dataset}: {about} while it learns", stem)
     else:
-        rows = tracked.probed(names, study, encoder, by)
+        rows = tracked.probed(experiments, study, encoder, by)
         sweeps.write_probed(rows, by, f"Linear probe on {about}, against {by}", stem)
-    typer.echo(f"{stem}.svg, .png, .md and .csv: {', '.join(names)}")
+    typer.echo(f"{stem}.svg, .png, .md and .csv: {', '.join(experiments)}")
 
 
 def without_ending(stem: Path) -> Path:
     if stem.suffix:
         raise ValueError(f"--out {stem}: name it without {stem.suffix!r}, since several endings are added")
+    if stem.is_dir():
+        raise ValueError(f"--out {stem}: that is a folder; name files in it, such as {stem / 'sweep'}")
     return stem
-
-
-def grouped(experiments: list[str]) -> dict[str, list[str]]:
-    """["a", "best=b,c"] -> {"a": ["a"], "best": ["b", "c"]}"""
-    groups: dict[str, list[str]] = {}
-    for given in experiments:
-        label, equals, names = given.partition("=")
-        groups[label] = list(dict.fromkeys([*groups.get(label, []), *(names.split(",") if equals else [label])]))
-    return groups
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Experiments: what MLflow knows of several DVC experiments of one study, for comparing them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,40 +23,48 @@ class Online:
     settings: dict[str, dict[str, str]]
 
 
-def online(groups: Mapping[str, Sequence[str]], study: str, encoder: str) -> Online:
+def online(given: Sequence[str], study: str, encoder: str) -> Online:
     """Return what MLflow knows of pretrainings while they learned.
 
-    groups: by label, the names of DVC experiments that are repetitions of one, with other seeds; "workspace" is what
+    given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds; "workspace" is what
     `dvc repro` made. Of each the newest run that finished counts.
     Raises ValueError where one has none, or none that was evaluated while it learned, or is no repetition.
     """
-    client, found = runs([name for names in groups.values() for name in names], study, encoder, "pretrain", "")
-    params = {name: run.data.params for name, (run,) in found.items()}
+    client, known = tracked(study, encoder, "pretrain", "")
+    groups = grouped(given, known)
+    found = {name: chosen(name, known) for names in groups.values() for name in names}
+    datasets = {run.data.tags["dataset"] for runs in found.values() for run in runs}
+    if len(datasets) > 1:
+        raise ValueError(f"these experiments learned from different data, {listed(datasets)}")
+    params = {name: runs[0].data.params for name, runs in found.items()}
     rows: list[Row] = []
     for label, names in groups.items():
         if others := differing(params[name] for name in names) - {SEED}:
-            raise ValueError(f"{label}: its experiments should differ in {SEED} alone, but do in {told(others)}")
-        distinct({name: (params[name].get(SEED, ""),) for name in names}, SEED)
-        for name in names:
-            (run,) = found[name]
-            history = {
-                score: {point.step: point.value for point in client.get_metric_history(run.info.run_id, key)}
-                for score, key in ((score, f"online/{score}") for score in SCORES)
-            }
-            if not history["top1"]:
-                raise ValueError(f"the pretraining of {name!r} has no online evaluation: set `online_every` above 0")
-            about = {"label": label, "experiment": name, SEED: params[name].get(SEED, "")}
-            rows.extend(
-                {**about, "epoch": epoch, **{score: history[score].get(epoch) for score in SCORES}}
-                for epoch in sorted(history["top1"])
+            raise ValueError(
+                f"the experiments of {label!r} should differ in their seeds alone, and they differ in "
+                f"{listed(others)} too: give them labels of their own"
             )
-    datasets = {run.data.tags["dataset"] for (run,) in found.values()}
-    if len(datasets) > 1:
-        raise ValueError(f"these experiments learned from different data, {told(datasets)}")
+        check_distinct({name: (params[name].get(SEED, ""),) for name in names}, SEED)
+        for name in names:
+            about = {"label": label, "experiment": name, SEED: params[name].get(SEED, "")}
+            rows.extend({**about, **point} for point in curve(client, name, found[name][0]))
     first = {label: params[names[0]] for label, names in groups.items()}
     unlike = sorted(differing(first.values()) - {SEED})
     settings = {label: {key: values.get(key, "") for key in unlike} for label, values in first.items()}
     return Online(datasets.pop(), rows, settings)
+
+
+def curve(client: Any, name: str, run: Any) -> list[Row]:
+    """The online evaluation of one pretraining: epoch, top1, top5."""
+    history = {
+        score: {point.step: point.value for point in client.get_metric_history(run.info.run_id, f"online/{score}")}
+        for score in SCORES
+    }
+    if not history["top1"]:
+        raise ValueError(f"the pretraining of {name!r} has no online evaluation: set `online_every` above 0")
+    return [
+        {"epoch": epoch, **{score: history[score].get(epoch) for score in SCORES}} for epoch in sorted(history["top1"])
+    ]
 
 
 def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> list[Row]:
@@ -66,18 +74,24 @@ def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> li
     Raises ValueError as `online` does, and where the experiments do not record or do not differ in that parameter, or
     differ in others than it and the seed: then the figure would show what these did.
     """
-    _, found = runs(names, study, encoder, "linear_eval", PROBE)
-    params = {name: entries[0].data.params for name, entries in found.items()}
+    _, known = tracked(study, encoder, "linear_eval", PROBE)
+    found = {name: chosen(name, known) for name in dict.fromkeys(names)}
+    for name, runs in found.items():
+        if others := differing(run.data.params for run in runs):
+            raise ValueError(f"the datasets of {name!r} were run with different {listed(others)}: run it again")
+    params = {name: runs[0].data.params for name, runs in found.items()}
     lacking = [name for name, values in params.items() if parameter not in values]
     if lacking:
-        known = ", ".join(sorted(params[lacking[0]]))
-        raise ValueError(f"{lacking[0]!r} records no parameter {parameter!r}; it has {known}")
-    others = differing(params.values())
-    if parameter not in others:
+        known_ones = listed(params[lacking[0]])
+        raise ValueError(f"{lacking[0]!r} records no parameter {parameter!r}; it has {known_ones}")
+    unlike = differing(params.values())
+    if parameter not in unlike:
         raise ValueError(f"these experiments do not differ in {parameter}: name several that do")
-    if others := others - {parameter, SEED}:
-        raise ValueError(f"these experiments should differ in {parameter} alone, and they differ in {told(others)} too")
-    distinct({name: (values[parameter], values.get(SEED, "")) for name, values in params.items()}, parameter)
+    if others := unlike - {parameter, SEED}:
+        raise ValueError(
+            f"these experiments should differ in {parameter} alone, and they differ in {listed(others)} too"
+        )
+    check_distinct({name: (values[parameter], values.get(SEED, "")) for name, values in params.items()}, parameter)
     return [
         {
             "dataset": run.data.tags["dataset"],
@@ -86,9 +100,30 @@ def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> li
             SEED: run.data.params.get(SEED, ""),
             **{key: run.data.metrics[key] for key in ("top1", "top1_low", "top1_high", "top5")},
         }
-        for name, entries in found.items()
-        for run in entries
+        for name, runs in found.items()
+        for run in runs
     ]
+
+
+def grouped(given: Sequence[str], known: Collection[str]) -> dict[str, list[str]]:
+    """["a", "best=b,c"] -> {"a": ["a"], "best": ["b", "c"]}; a name that is known is one, whatever is in it."""
+    groups: dict[str, list[str]] = {}
+    for argument in dict.fromkeys(given):
+        label, equals, several = argument.partition("=")
+        if argument in known or not equals:
+            label, names = argument, [argument]
+        else:
+            names = several.split(",")
+        if not label or not all(names):
+            raise ValueError(f"{argument!r} should be the name of an experiment, or LABEL=A,B for several")
+        if label in groups:
+            raise ValueError(f"the label {label!r} is given twice: name all its experiments at once, LABEL=A,B")
+        groups[label] = list(dict.fromkeys(names))
+    places = [(name, label) for label, names in groups.items() for name in names]
+    for name, label in places:
+        if (other := dict(places)[name]) != label:
+            raise ValueError(f"the experiment {name!r} is given twice, for {label!r} and {other!r}")
+    return groups
 
 
 def differing(params: Iterable[dict[str, str]]) -> set[str]:
@@ -98,21 +133,21 @@ def differing(params: Iterable[dict[str, str]]) -> set[str]:
     return {key for key in keys if len({one.get(key) for one in values}) > 1}
 
 
-def distinct(about: dict[str, tuple[str, ...]], what: str) -> None:
+def check_distinct(values: dict[str, tuple[str, ...]], what: str) -> None:
     """Raise ValueError where two experiments stand for the same value and seed: which of them would be shown?"""
-    by_value: dict[tuple[str, ...], str] = {}
-    for name, value in about.items():
-        if value in by_value:
+    names: dict[tuple[str, ...], str] = {}
+    for name, value in values.items():
+        if value in names:
             same = what if what == SEED else f"{what} and {SEED}"
-            raise ValueError(f"{by_value[value]!r} and {name!r} have the same {same}: name one of them")
-        by_value[value] = name
+            raise ValueError(f"{names[value]!r} and {name!r} have the same {same}: name one of them")
+        names[value] = name
 
 
-def told(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     return ", ".join(sorted(words))
 
 
-def runs(names: Sequence[str], study: str, encoder: str, stage: str, probe: str) -> tuple[Any, dict[str, list[Any]]]:
+def tracked(study: str, encoder: str, stage: str, probe: str) -> tuple[Any, dict[str, list[Any]]]:
     """Return MLflow's client, and by experiment its newest finished run of a stage on each dataset, in their order."""
     uri = tracking.tracking_uri()
     place = tracking.database(uri)
@@ -124,9 +159,15 @@ def runs(names: Sequence[str], study: str, encoder: str, stage: str, probe: str)
     newest: dict[str, dict[str, Any]] = {}
     for run in client.search_runs([experiment_id], query, max_results=10_000, order_by=["attributes.start_time DESC"]):
         newest.setdefault(run.data.tags["experiment"], {}).setdefault(run.data.tags["dataset"], run)
-    absent = [name for name in names if name not in newest]
-    if absent:
-        known = ", ".join(sorted(newest)) or "none"
-        what = f"run of {encoder!r} in the study {study!r} (stage {stage})"
-        raise ValueError(f"the experiment {absent[0]!r} has no finished {what}; those that have: {known}")
-    return client, {name: list(newest[name].values())[::-1] for name in names}
+    if not newest:
+        raise ValueError(f"no experiment has a finished run of {encoder!r} in the study {study!r} (stage {stage})")
+    return client, {name: list(of_one.values())[::-1] for name, of_one in newest.items()}
+
+
+def chosen(name: str, known: dict[str, list[Any]]) -> list[Any]:
+    """The runs of this experiment; raises ValueError that lists those that have some."""
+    if name not in known:
+        tags = next(iter(known.values()))[0].data.tags
+        what = f"run of {tags['encoder']!r} in the study {tags['study']!r} (stage {tags['stage']})"
+        raise ValueError(f"the experiment {name!r} has no finished {what}; those that have: {listed(known)}")
+    return known[name]

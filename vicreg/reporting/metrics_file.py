@@ -1,6 +1,7 @@
 """The file metrics.json of a study, as `vicreg.reporting.metrics` made it, read back."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,9 +41,16 @@ def parse(data: bytes, origin: str) -> Metrics:
             raise ValueError(f"it has more than {LARGEST_FILE:,} bytes")
         found = json.loads(data)
         metrics = Metrics(found["study"], {key: found[key] for key in found["study"]["datasets"]})
+        if not isinstance(metrics.facts.get("sizes", {}), dict):
+            raise ValueError("its sizes are no names with values")
+        for entry in metrics.datasets.values():
+            if not isinstance(entry["name"], str) or not isinstance(entry["fingerprints"], dict):
+                raise ValueError("a dataset has no name, or no fingerprints")
+            entry["genuine"] = bool(entry["genuine"])
         for _, _, _, numbers in metrics.rows():
-            for score in ("top1", "top1_low", "top1_high", "top5"):
-                float(numbers[score])
+            for score in ("top1", "top1_low", "top1_high", "top5", *(["gain"] if "gain" in numbers else [])):
+                if not math.isfinite(number := numbers[score]):
+                    raise ValueError(f"{score} is {number}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
     return metrics

@@ -27,7 +27,7 @@ def write_online(found: Online, title: str, stem: Path) -> None:
     looks = style.styles(curves, baseline="")
     (lines,) = figures.online_panels(curves, looks)
     panel = Panel(lines.title, partial(online, lines=lines, curves=curves, looks=looks))
-    repeated = any(seeds(of_one) > 1 for of_one in by(rows, "label").values())
+    repeated = any(repetitions(of_one) > 1 for of_one in by(rows, "label").values())
     words = f"{title}{'; mean over seeds, band: lowest to highest' if repeated else ''}"
     style.save(together([panel], words, columns=1, height=3.6, legend=figures.legend(curves, looks)), stem)
     write(rows, stem.with_suffix(".csv"))
@@ -67,7 +67,7 @@ def mean_curves(rows: list[Row]) -> Curves:
         curves[label] = [
             {"epoch": epoch, TOP1: fmean(values), LOW: min(values), HIGH: max(values)}
             for epoch, values in at.items()
-            if len(values) == seeds(found)
+            if len(values) == repetitions(found)
         ]
     return curves
 
@@ -87,11 +87,15 @@ def probed_table(datasets: dict[str, list[Row]], parameter: str) -> str:
     lines = []
     for value, rows in by([row for found in datasets.values() for row in found], "value").items():
         cells = (by(rows, "dataset").get(dataset, []) for dataset in datasets)
-        lines.append([escape(value), seeds_of(rows), *map(told, cells)])
-    return table([code(parameter), "seeds", *(f"{escape(name)}, top-1 %" for name in datasets)], lines, "llrr")
+        lines.append([escape(value), seeds_of(rows), *map(cell, cells)])
+    return table(
+        [code(parameter), "seeds", *(f"{escape(name)}, top-1 %" for name in datasets)],
+        lines,
+        "ll" + "r" * len(datasets),
+    )
 
 
-def told(rows: list[Row]) -> str:
+def cell(rows: list[Row]) -> str:
     if len(rows) == 1:
         return f"{percent(rows[0][TOP1])} ({interval(rows[0]['top1_low'], rows[0]['top1_high'])})"
     return spread([row[TOP1] for row in rows], percent) if rows else "not run"
@@ -107,27 +111,28 @@ def against(axes: Axes, rows: list[Row], parameter: str) -> None:
     if min(x) > 0 and max(x) / min(x) > WIDE:
         axes.set_xscale("log")
     found = [[100 * row[TOP1] for row in same] for same in values.values()]
-    means = [fmean(top1) for top1 in found]
-    tops = [max(top1) for top1 in found]
-    line = axes.plot(x, means, color=style.COLOURS[0], marker="_" if max(map(len, found)) > 1 else "o", markersize=5)
-    if all(len(top1) == 1 for top1 in found):
+    means, tops = [fmean(top1) for top1 in found], [max(top1) for top1 in found]
+    several = max(map(len, found)) > 1
+    axes.plot(x, means, color=style.COLOURS[0], marker="D" if several else "o", markersize=4.5)
+    if several:
+        for place, top1 in zip(x, found, strict=True):
+            axes.plot([place] * len(top1), top1, "o", markersize=5, markerfacecolor="none", color=style.INK)
+        axes.set_ylabel("top-1 (%), each seed (circle) and the mean")
+    else:
         below, above = ([100 * abs(row[TOP1] - row[f"top1_{end}"]) for row in rows] for end in ("low", "high"))
-        axes.errorbar(x, means, yerr=[below, above], color=line[0].get_color(), capsize=3)
+        axes.errorbar(x, means, yerr=[below, above], fmt="none", color=style.COLOURS[0], capsize=3)
         tops = [top + up for top, up in zip(tops, above, strict=True)]
         axes.set_ylabel("top-1 (%), 95 % interval")
-    else:
-        for place, top1 in zip(x, found, strict=True):
-            axes.plot([place] * len(top1), top1, "o", markersize=4, markerfacecolor="none", color=style.INK)
-        axes.set_ylabel("top-1 (%), each seed and the mean")
     for place, mean, top in zip(x, means, tops, strict=True):
-        axes.annotate(f"{mean:.1f}", (place, top), (0, 4), textcoords="offset points", ha="center")
+        told = f"{'mean ' if several else ''}{mean:.1f}"
+        axes.annotate(told, (place, top), (0, 5), textcoords="offset points", ha="center")
     axes.set_xticks(x, list(values))
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.15)
     axes.set_xlabel(parameter)
 
 
-def seeds(rows: list[Row]) -> int:
+def repetitions(rows: list[Row]) -> int:
     return len({row[SEED] for row in rows})
 
 
