@@ -221,9 +221,9 @@ def dots(axes: Axes, rows: list[Row], looks: dict[str, style.Style]) -> None:
         axes.annotate(told, (100 * mean, place), (0, 8), textcoords="offset points", ha="center", color=color)
     style.in_rows(axes, list(found))
     axes.set_xlim(auto=True)
-    axes.margins(x=0.1)
+    axes.margins(x=0.15)
     axes.autoscale_view(scaley=False)
-    axes.set_xlabel(f"top-1 (%), {SPREAD}; the axis does not begin at 0")
+    axes.set_xlabel("top-1 (%), not from 0; mean ± s.d.")
 
 
 def names(sides: Sequence[Side]) -> dict[str, str]:

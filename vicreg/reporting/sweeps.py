@@ -123,8 +123,8 @@ def against(axes: Axes, rows: list[Row], parameter: str) -> None:
         axes.errorbar(x, means, yerr=[below, above], fmt="none", color=style.COLOURS[0], capsize=3)
         tops = [top + up for top, up in zip(tops, above, strict=True)]
         axes.set_ylabel("top-1 (%), 95 % interval")
-    for place, mean, top in zip(x, means, tops, strict=True):
-        told = f"{'mean ' if several else ''}{mean:.1f}"
+    for place, mean, top, top1 in zip(x, means, tops, found, strict=True):
+        told = f"{'mean ' if len(top1) > 1 else ''}{mean:.1f}"
         axes.annotate(told, (place, top), (0, 5), textcoords="offset points", ha="center")
     axes.set_xticks(x, list(values))
     axes.minorticks_off()
