@@ -31,7 +31,7 @@ def write_online(found: Online, title: str, stem: Path) -> None:
     words = f"{title}{'; mean over seeds, band: lowest to highest' if repeated else ''}"
     style.save(together([panel], words, columns=1, height=3.6, legend=figures.legend(curves, looks)), stem)
     write(rows, stem.with_suffix(".csv"))
-    write_document(f"# {escape(title)}", online_table(found, curves), stem)
+    write_document(title, online_table(found, curves), "Of several seeds the mean.", stem)
 
 
 def online_table(found: Online, curves: Curves) -> str:
@@ -47,9 +47,9 @@ def online_table(found: Online, curves: Curves) -> str:
     return table(headers, lines, "l" * (len(unlike) + 2) + "r" * len(epochs))
 
 
-def write_document(title: str, text: str, stem: Path) -> None:
+def write_document(title: str, text: str, note: str, stem: Path) -> None:
     with atomic.writing(stem.with_suffix(".md")) as file:
-        file.write(f"{title}\n\n{text}\n\nEvery number is in `{stem.name}.csv`.\n".encode())
+        file.write(f"# {escape(title)}\n\n{text}\n\n{note} Every number is in `{stem.name}.csv`.\n".encode())
 
 
 def online(axes: Axes, lines: Panel, curves: Curves, looks: dict[str, style.Style]) -> None:
@@ -79,7 +79,11 @@ def write_probed(rows: list[Row], parameter: str, title: str, stem: Path) -> Non
     panels = [Panel(name, partial(against, rows=found, parameter=parameter)) for name, found in datasets.items()]
     style.save(together(panels, title, columns=len(panels), height=3.1), stem)
     write([row for found in datasets.values() for row in found], stem.with_suffix(".csv"))
-    write_document(f"# {escape(title)}", probed_table(datasets, parameter), stem)
+    note = (
+        "Of one seed, in brackets, the 95 % interval over test images; of several seeds the mean ± standard deviation "
+        "(n - 1)."
+    )
+    write_document(title, probed_table(datasets, parameter), note, stem)
 
 
 def probed_table(datasets: dict[str, list[Row]], parameter: str) -> str:
