@@ -61,14 +61,14 @@ def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
 
     def impatient(*args) -> None:
         look(*args)
-        change(study, "optimizer.base_lr", 0.005)
+        change(study, "optimizer.base_lr", 0.2)
 
     monkeypatch.setattr(pretraining, "look", impatient)
     WEIGHTS.unlink()
     with pytest.raises(pretraining.ChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
         stages.pretrain.main("cifar_aug")
     assert not WEIGHTS.exists()
-    change(study, "optimizer.base_lr", 0.004)
+    change(study, "optimizer.base_lr", 0.3)
     monkeypatch.setattr(pretraining, "look", None)  # no epoch is trained again
     stages.pretrain.main("cifar_aug")
     assert digest(WEIGHTS) == before

@@ -89,7 +89,7 @@ def test_a_missing_file_is_a_clear_error(tmp_path):
 
 
 def test_numbers_as_dvc_writes_them_are_numbers(tmp_path):
-    text = FILE.read_text().replace("base_lr: 0.004", "base_lr: 1e-05")
+    text = FILE.read_text().replace("base_lr: 0.3", "base_lr: 1e-05")
     (tmp_path / "params.yaml").write_text(text)
     assert params.load(tmp_path / "params.yaml").optimizer.base_lr == 1e-5
 
