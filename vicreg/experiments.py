@@ -119,10 +119,11 @@ def grouped(given: Sequence[str], known: Collection[str]) -> dict[str, list[str]
         if label in groups:
             raise ValueError(f"the label {label!r} is given twice: name all its experiments at once, LABEL=A,B")
         groups[label] = list(dict.fromkeys(names))
-    places = [(name, label) for label, names in groups.items() for name in names]
-    for name, label in places:
-        if (other := dict(places)[name]) != label:
-            raise ValueError(f"the experiment {name!r} is given twice, for {label!r} and {other!r}")
+    label_of: dict[str, str] = {}
+    for label, names in groups.items():
+        for name in names:
+            if (other := label_of.setdefault(name, label)) != label:
+                raise ValueError(f"the experiment {name!r} is given twice, for {other!r} and {label!r}: name it once")
     return groups
 
 

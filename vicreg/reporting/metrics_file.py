@@ -44,9 +44,9 @@ def parse(data: bytes, origin: str) -> Metrics:
         if not isinstance(metrics.facts.get("sizes", {}), dict):
             raise ValueError("its sizes are no names with values")
         for entry in metrics.datasets.values():
-            if not isinstance(entry["name"], str) or not isinstance(entry["fingerprints"], dict):
-                raise ValueError("a dataset has no name, or no fingerprints")
-            entry["genuine"] = bool(entry["genuine"])
+            for key, kind in (("name", str), ("genuine", bool), ("fingerprints", dict)):
+                if not isinstance(entry[key], kind):
+                    raise ValueError(f"the {key} of a dataset is {entry[key]!r}")
         for _, _, _, numbers in metrics.rows():
             for score in ("top1", "top1_low", "top1_high", "top5", *(["gain"] if "gain" in numbers else [])):
                 if not math.isfinite(number := numbers[score]):
