@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from bench import race, tell
 from bench.step import engine, sized
-from vicreg import devices, params, recipe, training
+from vicreg.engine import devices, loop
+from vicreg.study import builders, params
 
 
 def wait(device: torch.device) -> None:
@@ -55,7 +56,7 @@ def operations(method: nn.Module, views: Tensor, dtype: torch.dtype) -> float:
     """Floating-point operations of one forward and backward pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter, training.autocast(views.device, dtype):
+    with FlopCounterMode(display=False) as counter, loop.autocast(views.device, dtype):
         method(views)["loss"].backward()
     return counter.get_total_flops()
 
@@ -71,7 +72,7 @@ def traffic(method: nn.Module, views: Tensor, dtype: torch.dtype) -> float:
 
     leaves = [module for module in method.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(count) for module in leaves]
-    with torch.no_grad(), training.autocast(views.device, dtype):
+    with torch.no_grad(), loop.autocast(views.device, dtype):
         method(views)
     for hook in hooks:
         hook.remove()
@@ -94,7 +95,7 @@ def main(
     rows, reached = [], {}
     for width in map(int, widths.split(",")):
         q = sized(p, width, batch_size, rounds + 1)
-        method = recipe.build(q, "cifar_aug", pixels).to(device).to(memory_format=torch.channels_last)
+        method = builders.build(q, "cifar_aug", pixels).to(device).to(memory_format=torch.channels_last)
         seconds = {
             "arithmetic": operations(method, views, dtype) / peak,
             "traffic": traffic(method, views, dtype) / bandwidth,

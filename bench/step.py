@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench import race, ratio, tell
 from bench.views import pipeline
-from vicreg import devices, params, recipe, training
+from vicreg.augment.policy import Policy
+from vicreg.augment.views import two_views
+from vicreg.engine import devices, loop
 from vicreg.methods.vicreg import Objective
-from vicreg.policy import Policy
-from vicreg.views import two_views
+from vicreg.study import builders, params
 
 
 class Pairs(Dataset):
@@ -40,7 +41,7 @@ class Pairs(Dataset):
 
 def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
     """Return a function that trains one epoch in the standard loop and returns how many pairs that was."""
-    method: Any = recipe.build(p, "cifar_aug", pixels).to(device)
+    method: Any = builders.build(p, "cifar_aug", pixels).to(device)
     objective = Objective()
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-4)
     pairs = Pairs(pixels, Policy(**p.policies["aug"].model_dump()))
@@ -56,7 +57,7 @@ def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers
 
     def epoch() -> int:
         for first, second in loader:
-            with training.autocast(device, dtype):
+            with loop.autocast(device, dtype):
                 a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
             loss = objective(a, b)["loss"]
             optimizer.zero_grad()
@@ -70,8 +71,8 @@ def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers
 
 def engine(p: params.Params, pixels: np.ndarray, device: torch.device) -> Callable:
     """Return a function that trains one epoch in ours."""
-    method = recipe.build(p, "cifar_aug", pixels)
-    epochs = recipe.train(p, "cifar_aug", method, pixels, device)
+    method = builders.build(p, "cifar_aug", pixels)
+    epochs = builders.train(p, "cifar_aug", method, pixels, device)
 
     def epoch() -> int:
         next(epochs)

@@ -10,9 +10,9 @@ import torch
 import typer
 
 from bench import race, ratio, tell
-from vicreg import params
-from vicreg.policy import Policy
-from vicreg.views import two_views
+from vicreg.augment.policy import Policy
+from vicreg.augment.views import two_views
+from vicreg.study import params
 
 
 def pipeline(policy: Policy, view: int, kind: str) -> Callable:

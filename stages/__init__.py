@@ -12,9 +12,9 @@ from typing import Any
 
 import typer
 
-from vicreg import atomic, failures
-from vicreg.places import SLOTS as SLOTS
-from vicreg.places import Paths as Paths
+from vicreg.io import atomic, errors
+from vicreg.study.paths import SLOTS as SLOTS
+from vicreg.study.paths import Paths as Paths
 
 
 def scratch() -> Path:
@@ -69,7 +69,7 @@ def run(command: Callable[..., None]) -> None:
     try:
         typer.run(command)
     except Exception as error:
-        if not failures.mendable(error):
+        if not errors.mendable(error):
             raise
-        failures.told(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
+        errors.told(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
         sys.exit(1)

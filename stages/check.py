@@ -1,7 +1,7 @@
 """check: params.yaml as a whole, so that a key which no stage reads is an error and not a silent nothing."""
 
 from stages import run
-from vicreg import params
+from vicreg.study import params
 
 
 def main() -> None:

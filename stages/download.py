@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from stages import SLOTS, Paths, run, scratch, timed
-from vicreg import genuine, images, lookup, params
+from vicreg.data import cifar, images
+from vicreg.io import plugins
+from vicreg.study import params
 
 
 def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
@@ -17,14 +19,14 @@ def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which da
         raise ValueError(f"there is no dataset {slot!r} in a study; choose from {', '.join(SLOTS)}")
     dataset = {"primary": sizes.primary, "transfer": sizes.transfer}[slot]
     with timed(p.study, f"download-{slot}"):
-        found = lookup.member("sources", sizes.source).load(
+        found = plugins.member("sources", sizes.source).load(
             dataset,
             folder=Path(sizes.folder).expanduser() if sizes.folder else None,
             scratch=scratch() / "downloads",
             fraction=max(sizes.fractions.pretrain, sizes.fractions.probe),
             seed=p.seed,
         )
-        known = images.in_canonical_order(genuine.recognise(found, dataset, subset=sizes.subset))
+        known = images.in_canonical_order(cifar.recognise(found, dataset, subset=sizes.subset))
         images.save(known, Paths(p.study).data(slot))
     print(f"{known.name}: {len(known):,} images, {len(known.classes)} classes -> {Paths(p.study).data(slot)}")
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from stages import SLOTS, Paths, run, timed
-from vicreg import checks, devices, encoder, images, params
+from vicreg.data import images, split_checks
+from vicreg.engine import devices
+from vicreg.nn import encoder
+from vicreg.study import params
 
 
 def main(name: str) -> None:
@@ -23,7 +26,7 @@ def main(name: str) -> None:
             return
         frozen = encoder.load(paths.model(name))
         data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
-        split = checks.trusted(images.load_arrays(paths.data("split")), data, p.protocol)
+        split = split_checks.trusted(images.load_arrays(paths.data("split")), data, p.protocol)
         for slot, known in data.items():
             parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}
             write(paths.features(name, slot), known, parts, frozen, device, description)

@@ -6,7 +6,11 @@ from typing import Any
 from torch import nn
 
 from stages import SLOTS, Paths, run, timed, write_json
-from vicreg import blind, chance, devices, head_files, judging, params, tracking, weights
+from vicreg.engine import devices
+from vicreg.evaluation import evaluate, probe_files, run_probe, sanity_check
+from vicreg.io import weights
+from vicreg.study import params
+from vicreg.tracking import runs
 
 
 def main(name: str) -> None:
@@ -16,7 +20,7 @@ def main(name: str) -> None:
     paths = Paths(p.study)
     device = devices.choose_device(p.device)
     with timed(p.study, f"linear_eval-{name}", devices.accelerator(device)):
-        features = {slot: blind.load(paths.features(name, slot)) for slot in SLOTS}
+        features = {slot: run_probe.load(paths.features(name, slot)) for slot in SLOTS}
         reasons = [str(found["not_run"]) for found in features.values() if "not_run" in found]
         if reasons:
             weights.save_not_run(paths.heads(name), reasons[0])
@@ -29,7 +33,7 @@ def main(name: str) -> None:
                 datasets[slot]["probes"][probe], heads[slot, probe] = judge(p, name, slot, probe, found, device)
         top1 = {slot: {probe: score["top1"] for probe, score in datasets[slot]["probes"].items()} for slot in SLOTS}
         judged = {"encoder": name, "weights": described(features["primary"])["digest"]["encoder"], "top1": top1}
-        head_files.save(paths.heads(name), heads, judged)
+        probe_files.save(paths.heads(name), heads, judged)
         write_json(paths.result(f"linear_eval-{name}"), {"encoder": name, "datasets": datasets})
 
 
@@ -53,7 +57,7 @@ def described(features: dict) -> dict[str, Any]:
 def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, device) -> tuple[dict, nn.Module]:
     """Judge one encoder by one probe on one dataset, as an MLflow run."""
     settings, dataset, origin = p.probes.section(probe), str(features["name"]), described(features)
-    with tracking.run(
+    with runs.run(
         f"{name} {probe} {getattr(p.sizes, slot)}",
         stage="linear_eval",
         study=p.study,
@@ -65,7 +69,7 @@ def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, de
         params={**origin, probe: settings},
     ) as tracked:
         path = Paths(p.study).features(name, slot)
-        result, head = judging.judge(probe, settings, features, path, seed=p.seed, device=device)
+        result, head = evaluate.judge(probe, settings, features, path, seed=p.seed, device=device)
         for point in result["curve"] or [{"epoch": 0, **result}]:
             tracked.metrics({key: point[key] for key in ("top1", "top5")}, point["epoch"])
         tracked.metrics({key: result[key] for key in ("top1_low", "top1_high")})
@@ -74,7 +78,7 @@ def judge(p: params.Params, name: str, slot: str, probe: str, features: dict, de
         tracked.text(json.dumps(result, indent=1), "result.json")
         print(f"{dataset}: {probe}: top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%}", flush=True)
         if result["at_chance"]:
-            print(chance.warning(probe, result, len(features["classes"])), flush=True)
+            print(sanity_check.warning(probe, result, len(features["classes"])), flush=True)
     return result, head
 
 

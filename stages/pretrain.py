@@ -5,24 +5,29 @@ from pathlib import Path
 import torch
 
 from stages import Paths, run, scratch, show, timed, write_json, write_seconds
-from vicreg import devices, encoder, images, parallel, params, pretraining, recipe, weights
+from vicreg.data import images
+from vicreg.engine import devices, distributed
+from vicreg.io import weights
+from vicreg.jobs import pretrain
+from vicreg.nn import encoder
+from vicreg.study import builders, params
 
 
 def main(name: str) -> None:
     """Pretrain NAME, an entry of `encoders` in params.yaml, or finish what was cut off."""
     p = params.load()
-    parallel.use_own_gpu()
+    distributed.use_own_gpu()
     device = devices.choose_device(p.device)
-    if p.not_run(name) or not recipe.learns(p, name):
+    if p.not_run(name) or not builders.learns(p, name):
         with timed(p.study, f"pretrain-{name}", devices.accelerator(device)):
             keep_as_it_is(p, name)
-    elif parallel.started_by_torchrun():
-        with parallel.joined(device) as own:
+    elif distributed.started_by_torchrun():
+        with distributed.joined(device) as own:
             learn(p, name, own)
     elif (count := devices.choose_processes(p.processes, device, p.sizes.batch_size)) > 1:
-        from vicreg.launch import launch  # torchrun costs seconds, and only several processes need it
+        from vicreg.jobs.launch import launch  # torchrun costs seconds, and only several processes need it
 
-        pretraining.wait(p, name, *load(Paths(p.study)), device, count, scratch=scratch() / "pretrain", show=show)
+        pretrain.wait(p, name, *load(Paths(p.study)), device, count, scratch=scratch() / "pretrain", show=show)
         launch(count, "stages.pretrain", name)
     else:
         learn(p, name, devices.numbered(device))
@@ -43,8 +48,8 @@ def keep_as_it_is(p: params.Params, name: str) -> None:
         result |= {"not_run": reason}
     else:
         seen, _ = load(paths)
-        encoder.save(paths.model(name), recipe.build(p, name, seen.pixels), recipe.describe(p, name))
-        result |= pretraining.about(seen)
+        encoder.save(paths.model(name), builders.build(p, name, seen.pixels), builders.describe(p, name))
+        result |= pretrain.about(seen)
     write_json(paths.result(f"pretrain-{name}"), result)
 
 
@@ -53,12 +58,12 @@ def learn(p: params.Params, name: str, device: torch.device) -> None:
     seen, looked_at = load(paths)
 
     def save(method: torch.nn.Module, result: dict) -> Path:
-        encoder.save(paths.model(name), method, recipe.describe(p, name))
+        encoder.save(paths.model(name), method, builders.describe(p, name))
         write_seconds(p.study, f"pretrain-{name}", result["worked"], devices.accelerator(device))
         write_json(paths.result(f"pretrain-{name}"), {"encoder": name, **result})
         return paths.model(name)
 
-    pretraining.run(
+    pretrain.run(
         p, name, seen, looked_at, device, scratch=scratch() / "pretrain", reload=params.load, save=save, show=show
     )
 

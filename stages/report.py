@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from stages import SLOTS, Paths, read_json, run
-from vicreg import images, params, splits, tracking
-from vicreg.reporting import files, pictures
+from vicreg.augment.views import Policy
+from vicreg.data import images, splits
+from vicreg.reporting import image_samples, write_report
 from vicreg.reporting.metrics import accuracies
 from vicreg.reporting.study import Study, describe, versions
-from vicreg.views import Policy
+from vicreg.study import params
+from vicreg.tracking import runs
 
 
 def main() -> None:
@@ -20,8 +22,8 @@ def main() -> None:
     study = gather(p, paths, data, split)
     used = dict.fromkeys(p.encoders[encoder].policy for encoder in study.learned)
     policies = {name: Policy(**p.policies[name].model_dump()) for name in used}
-    shown = pictures.gather(study, data["primary"], split, policies)
-    with tracking.run(
+    shown = image_samples.gather(study, data["primary"], split, policies)
+    with runs.run(
         f"report {p.study}",
         stage="report",
         study=p.study,
@@ -29,7 +31,7 @@ def main() -> None:
         fingerprint=images.fingerprint(data["primary"].pixels, data["primary"].labels),
         params={"seed": p.seed, "protocol": p.protocol},
     ) as tracked:
-        files.write(study, shown, paths.report(""))
+        write_report.write(study, shown, paths.report(""))
         tracked.metrics(top1(study))
         for file in sorted(paths.report("").iterdir()):
             tracked.artifact(file, "report")
@@ -37,7 +39,7 @@ def main() -> None:
 
 def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split: dict[str, Any]) -> Study:
     """Bring together what the stages wrote for the encoders of params.yaml; other files are passed over."""
-    keys, drawn = p.sizes.model_dump(include=set(SLOTS)), p.sizes.source == "embedded"
+    keys, drawn = p.sizes.model_dump(include=set(SLOTS)), p.sizes.source == "synthetic"
     return Study(
         name=p.study,
         sizes=p.sizes.model_dump(exclude={"folder"}),  # where files lie says nothing about the study
@@ -49,7 +51,7 @@ def gather(p: params.Params, paths: Paths, data: dict[str, images.Images], split
         representative_loss=representative_losses(paths, list(p.encoders)),
         seconds=seconds(paths, {*p.encoders, *SLOTS}),
         versions=versions(),
-        commit=tracking.provenance().get("commit"),
+        commit=runs.provenance().get("commit"),
         recipes={encoder: entry.model_dump() for encoder, entry in p.encoders.items()},
         portraits={encoder: result(paths, "portrait", encoder) for encoder in p.encoders},
     )

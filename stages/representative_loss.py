@@ -3,9 +3,13 @@
 from torch import nn
 
 from stages import Paths, run, timed, write_json
-from vicreg import devices, encoder, images, params, representative
+from vicreg.augment.policy import Policy
+from vicreg.data import images
+from vicreg.engine import devices
+from vicreg.evaluation import pair_loss
 from vicreg.methods.vicreg import Objective
-from vicreg.policy import Policy
+from vicreg.nn import encoder
+from vicreg.study import params
 
 
 def main(name: str) -> None:
@@ -14,13 +18,13 @@ def main(name: str) -> None:
     p.encoder(name)
     paths, file = Paths(p.study), Paths(p.study).model(name)
     device = devices.choose_device(p.device)
-    result: dict = {"encoder": name, "computed": representative.COMPUTED}
+    result: dict = {"encoder": name, "computed": pair_loss.COMPUTED}
     with timed(p.study, f"representative_loss-{name}", devices.accelerator(device)):
         frozen = None if encoder.describe(file).get("not_run") else encoder.load(file)
         head = encoder.load_projector(file, frozen.dimension) if frozen else None
         if frozen and head:
             primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
-            result |= representative.evaluate(
+            result |= pair_loss.evaluate(
                 nn.Sequential(frozen, head),
                 primary.take(split["primary/probe_test"]),
                 Objective(**p.vicreg.model_dump(exclude={"projector_depth"})),

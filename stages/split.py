@@ -3,7 +3,8 @@
 import numpy as np
 
 from stages import SLOTS, Paths, run, timed
-from vicreg import checks, images, params, splits
+from vicreg.data import images, split_checks, splits
+from vicreg.study import params
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
         tested = images.pixel_digests(data["transfer"].pixels[purposes["transfer/probe_test"]])
         pretrain = splits.without(data["primary"], purposes["primary/pretrain"], tested)
         purposes["primary/pretrain"] = pretrain
-        splits.save_split(checks.marked(purposes, data, p.protocol), paths.data("split"))
+        splits.save_split(split_checks.marked(purposes, data, p.protocol), paths.data("split"))
     for purpose, positions in purposes.items():
         print(f"{purpose}: {len(positions):,} images")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vicreg.cifar_classes import CLASSES
-from vicreg.cifar_files import LAYOUTS
-from vicreg.images import Images
+from vicreg.data.cifar_classes import CLASSES
+from vicreg.data.cifar_files import LAYOUTS
+from vicreg.data.images import Images
 
 
 def made_up(dataset: str = "cifar10", train: int = 3, test: int = 1, seed: int = 0) -> Images:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from vicreg.images import Images
-from vicreg.intervals import packed
-from vicreg.policy import Policy
-from vicreg.reporting import pictures
+from vicreg.augment.policy import Policy
+from vicreg.data.images import Images
+from vicreg.evaluation.intervals import packed
+from vicreg.reporting import image_samples
 from vicreg.reporting.study import Dataset, Study
 
-NOT_RUN = "not run: `published.weights` names no file"
+NOT_RUN = "not run: `pretrained.weights` names no file"
 TEST, TRAIN = 40, 60  # images
 CLASSES = ("class 0", "class 1", "class 2", "class 3")
 
@@ -114,6 +114,6 @@ def study(
     return Study(**values | changes)
 
 
-def shown(of: Study, classes: tuple[str, ...] = CLASSES) -> pictures.Pictures:
+def shown(of: Study, classes: tuple[str, ...] = CLASSES) -> image_samples.Pictures:
     policies = {"aug": Policy(scale_min=0.2, flip=0.5)} if of.learned else {}
-    return pictures.gather(of, images(classes, of.datasets[0].name), SPLIT, policies)
+    return image_samples.gather(of, images(classes, of.datasets[0].name), SPLIT, policies)

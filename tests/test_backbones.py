@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from vicreg import lookup, params
 from vicreg.backbones import resnet18
+from vicreg.io import plugins
+from vicreg.study import params
 
 SECTIONS = params.load()
 
@@ -31,11 +32,11 @@ def test_initial_weights_have_he_s_variance():
     assert float(weight.std()) == pytest.approx(np.sqrt(2 / (9 * weight.shape[0])), rel=0.02)
 
 
-@pytest.mark.parametrize("name", sorted(lookup.names("backbones")))
+@pytest.mark.parametrize("name", sorted(plugins.names("backbones")))
 def test_every_backbone_keeps_the_contract(name):
     section = SECTIONS.section(name)
     section |= {"image_size": 32} if "image_size" in section else {}
-    backbone = lookup.member("backbones", name).build(width=4, **section)
+    backbone = plugins.member("backbones", name).build(width=4, **section)
     y = backbone.eval()(torch.randn(2, 3, 32, 32))
     assert y.shape == (2, backbone.dimension)
     assert y.isfinite().all()
@@ -43,4 +44,4 @@ def test_every_backbone_keeps_the_contract(name):
 
 def test_an_unknown_member_is_an_error_that_lists_the_choices():
     with pytest.raises(LookupError, match="choose from resnet18, resnet50"):
-        lookup.member("backbones", "resnet19")
+        plugins.member("backbones", "resnet19")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import study_fakes as fakes
 
-from vicreg.reporting import page
+from vicreg.reporting.page import page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from vicreg import checkpoint, optimizers, params, recipe, training, version
+from vicreg.engine import loop, optimizers
+from vicreg.io import code_digest
+from vicreg.jobs import run_store
+from vicreg.study import builders, params
 
 CPU = torch.device("cpu")
 PARAMS = params.load()
@@ -31,19 +34,19 @@ def tiny(optimizer: str = "adamw", **study: Any) -> params.Params:
     return PARAMS.model_copy(update={"studies": studies, "precision": "float32", "optimizer": chosen})
 
 
-def train(p: params.Params, resumed: Any = None, offer: Callable[[training.State], None] = lambda state: None) -> Any:
+def train(p: params.Params, resumed: Any = None, offer: Callable[[loop.State], None] = lambda state: None) -> Any:
     """Return the weights and the losses of the epochs that this call trained."""
-    method = recipe.build(p, "cifar_aug", PIXELS)
-    records = recipe.train(p, "cifar_aug", method, PIXELS, CPU, resumed=resumed, offer=offer)
+    method = builders.build(p, "cifar_aug", PIXELS)
+    records = builders.train(p, "cifar_aug", method, PIXELS, CPU, resumed=resumed, offer=offer)
     return method.state_dict(), {int(record["epoch"]): record["loss"] for record in records}
 
 
-def train_in_pieces(p: params.Params, kept: checkpoint.Checkpoints, steps: int) -> tuple[Any, int]:
+def train_in_pieces(p: params.Params, kept: run_store.Checkpoints, steps: int) -> tuple[Any, int]:
     """Return the weights, and in how many pieces: the process is cut off whenever it has made `steps` steps more."""
     for pieces in range(1, 100):
         left = iter(range(steps))
 
-        def offer(state: training.State, left: Any = left) -> None:
+        def offer(state: loop.State, left: Any = left) -> None:
             kept.offer(state)
             if next(left, None) is None:
                 raise Cut
@@ -55,8 +58,8 @@ def train_in_pieces(p: params.Params, kept: checkpoint.Checkpoints, steps: int) 
     raise AssertionError("it never came to an end")
 
 
-def checkpoints(folder: Path, **options: Any) -> checkpoint.Checkpoints:
-    return checkpoint.Checkpoints(folder, "embedded-cifar_aug", {"seed": 0}, **{"every": 0.0, **options})
+def checkpoints(folder: Path, **options: Any) -> run_store.Checkpoints:
+    return run_store.Checkpoints(folder, "embedded-cifar_aug", {"seed": 0}, **{"every": 0.0, **options})
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars"])
@@ -72,7 +75,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_keeps_what_the_epoch_recorded(tm
     _, losses = train(tiny())
     kept = checkpoints(tmp_path)
 
-    def offer(state: training.State) -> None:
+    def offer(state: loop.State) -> None:
         kept.offer(state)
         if state()["epoch"] == 2 and state()["step"] == 2:
             raise Cut
@@ -87,21 +90,21 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_keeps_what_the_epoch_recorded(tm
 
 def test_moments_of_the_optimizer_keep_the_layout_of_the_weights_in_memory(tmp_path: Path) -> None:
     p = tiny()
-    method = recipe.build(p, "cifar_aug", PIXELS).to(memory_format=torch.channels_last)
+    method = builders.build(p, "cifar_aug", PIXELS).to(memory_format=torch.channels_last)
     optimizer = optimizers.build(method, name="adamw", lr=0.1, weight_decay=0, momentum=0, trust_coefficient=0)
     for parameter in method.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     kept = checkpoints(tmp_path)
-    kept.write({**checkpoint.capture(method, optimizer, torch.Generator()), "epoch": 1, "step": 0})
+    kept.write({**run_store.capture(method, optimizer, torch.Generator()), "epoch": 1, "step": 0})
     state = kept.newest()
     assert state is not None
-    checkpoint.restore(state, method, optimizer, torch.Generator())
+    run_store.restore(state, method, optimizer, torch.Generator())
     for parameter in method.parameters():
         assert optimizer.state[parameter]["exp_avg"].stride() == parameter.stride()
 
 
-def saved(folder: Path, said: list[str], epochs: int = 3) -> tuple[checkpoint.Checkpoints, list[Path]]:
+def saved(folder: Path, said: list[str], epochs: int = 3) -> tuple[run_store.Checkpoints, list[Path]]:
     kept = checkpoints(folder, say=said.append)
     for epoch in range(1, epochs + 1):
         kept.write({"epoch": epoch, "step": 0, "weights": torch.full((100,), float(epoch))})
@@ -160,13 +163,13 @@ def test_a_damaged_finish_does_not_outlive_the_next_one(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path)
-    method = recipe.build(tiny(), "cifar_aug", PIXELS)
-    for record in (records := recipe.train(tiny(), "cifar_aug", method, PIXELS, CPU, offer=kept.offer)):
+    method = builders.build(tiny(), "cifar_aug", PIXELS)
+    for record in (records := builders.train(tiny(), "cifar_aug", method, PIXELS, CPU, offer=kept.offer)):
         if record["epoch"] == 2:
             with torch.no_grad():
                 next(method.parameters()).fill_(float("nan"))
             break
-    with pytest.raises(training.TrainingError, match=r"weights are not finite. The last good checkpoint is kept"):
+    with pytest.raises(loop.TrainingError, match=r"weights are not finite. The last good checkpoint is kept"):
         next(records)
     good = kept.newest()
     assert good is not None and (good["epoch"], good["step"]) == (2, 2)
@@ -175,7 +178,7 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(tmp_path: P
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
     kept, _ = saved(tmp_path, [])
-    with checkpoint.atomic.writing(kept.folder / "x.ckpt") as stream:
+    with run_store.atomic.writing(kept.folder / "x.ckpt") as stream:
         stream.write(b"half")
         [half] = kept.folder.glob(".x.ckpt*")
         half.with_name(".000009-00000000-f.ckpt.abc.part").write_bytes(b"half a checkpoint")
@@ -186,7 +189,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
 def test_another_runs_checkpoint_is_never_used(tmp_path: Path) -> None:
     said: list[str] = []
     _, files = saved(tmp_path, [])
-    other = checkpoint.Checkpoints(tmp_path, "embedded-cifar_aug", {"seed": 1}, say=said.append)
+    other = run_store.Checkpoints(tmp_path, "embedded-cifar_aug", {"seed": 1}, say=said.append)
     assert other.newest() is None
     other.folder.mkdir()
     (other.folder / files[0].name).write_bytes(files[0].read_bytes())
@@ -211,7 +214,7 @@ def test_a_checkpoint_that_carries_code_is_not_run(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_architecture_is_a_clear_error(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path)
     train_in_pieces(tiny(), kept, steps=50)
-    with pytest.raises(checkpoint.CheckpointError, match=r"(?s)not of this architecture: .*size mismatch"):
+    with pytest.raises(run_store.CheckpointError, match=r"(?s)not of this architecture: .*size mismatch"):
         train(tiny(width=4), kept.newest())
 
 
@@ -220,7 +223,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
-from vicreg.checkpoint import Checkpoints
+from vicreg.jobs.run_store import Checkpoints
 kept = Checkpoints(Path(sys.argv[2]), "embedded-cifar_aug", {"seed": 0}, every=0.0)
 kept.write({"epoch": 4, "step": 0, "weights": torch.zeros(10)})
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -229,7 +232,7 @@ kept.write({"epoch": 5, "step": 0, "weights": torch.zeros(100_000)})
 
 
 def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays_good(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FULL, str(Path(training.__file__).parents[1]), str(tmp_path)]
+    command = [sys.executable, "-c", FULL, str(Path(loop.__file__).parents[1]), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     said = done.stderr.strip().splitlines()[-1]
@@ -250,11 +253,11 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error_before_any_work(tmp_pa
 
 def test_a_second_process_waits_and_says_who_has_the_run(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from vicreg.checkpoint import Checkpoints\n"
+        "import sys, time; from pathlib import Path; from vicreg.jobs.run_store import Checkpoints\n"
         "with Checkpoints(Path(sys.argv[1]), 'embedded-cifar_aug', {'seed': 0}).held():\n"
         "    print('held', flush=True); time.sleep(3)"
     )
-    package = str(Path(training.__file__).parents[1])
+    package = str(Path(loop.__file__).parents[1])
     first = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=package
     )
@@ -269,16 +272,16 @@ def test_a_second_process_waits_and_says_who_has_the_run(tmp_path: Path) -> None
 
 
 def test_runs_that_finished_are_forgotten_after_a_week_and_others_are_not(tmp_path: Path) -> None:
-    old, unfinished = checkpoints(tmp_path), checkpoint.Checkpoints(tmp_path, "unfinished", {})
+    old, unfinished = checkpoints(tmp_path), run_store.Checkpoints(tmp_path, "unfinished", {})
     for kept in (old, unfinished):
         kept.write({"epoch": 1, "step": 0, "method": {}})
     old.finish({"epoch": 2, "step": 0, "method": {}, "optimizer": "much", "result": {}})
     assert (old.newest() or {}).keys() == {"epoch", "step", "method", "result", "run", "surroundings"}
-    present = checkpoint.Checkpoints(tmp_path, "present", {})
+    present = run_store.Checkpoints(tmp_path, "present", {})
     with present.held():
         assert old.folder.exists()
     os.utime(old.folder / "finished", (0, time.time() - 8 * 24 * 3600))
-    with checkpoint.FileLock(old.folder / "lock"), present.held():
+    with run_store.FileLock(old.folder / "lock"), present.held():
         assert old.folder.exists()  # somebody has it
     with present.held():
         assert not old.folder.exists() and unfinished.folder.exists()
@@ -297,7 +300,7 @@ def test_everything_that_shapes_a_run_is_in_its_name(monkeypatch: pytest.MonkeyP
     labels = np.zeros(50, np.int64)
 
     def shape(p: params.Params | None = None, pixels: np.ndarray = PIXELS) -> Any:
-        return recipe.shape(p or tiny(), "cifar_aug", [pixels, labels], CPU)
+        return builders.shape(p or tiny(), "cifar_aug", [pixels, labels], CPU)
 
     first = shape()
     assert first == shape()
@@ -316,13 +319,13 @@ def test_a_digest_of_code_follows_imports_and_overlooks_comments_and_docstrings(
     files = {"vicreg.one": "from vicreg import two\nx = 1\n", "vicreg.two": "y = 2\n", "vicreg.three": "z = 3\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(version, "source", lambda module: tmp_path / module if module in files else None)
-    first = version.digest("vicreg.one")
+    monkeypatch.setattr(code_digest, "source", lambda module: tmp_path / module if module in files else None)
+    first = code_digest.digest("vicreg.one")
     (tmp_path / "vicreg.three").write_text("z = 4\n")
     (tmp_path / "vicreg.two").write_text('"""A docstring."""\n# a comment\ny  =  2\n')
-    assert version.digest("vicreg.one") == first
+    assert code_digest.digest("vicreg.one") == first
     (tmp_path / "vicreg.two").write_text("y = 3\n")
-    assert version.digest("vicreg.one") != first
+    assert code_digest.digest("vicreg.one") != first
 
 
 def test_a_digest_of_code_reaches_what_a_training_runs_through() -> None:
@@ -332,11 +335,11 @@ def test_a_digest_of_code_reaches_what_a_training_runs_through() -> None:
         reached.add(module)
         return version_source(module)
 
-    version_source, patched = version.source, pytest.MonkeyPatch()
+    version_source, patched = code_digest.source, pytest.MonkeyPatch()
     with patched.context() as patch:
-        patch.setattr(version, "source", source)
-        recipe.shape(tiny(), "cifar_aug", [PIXELS], CPU)
+        patch.setattr(code_digest, "source", source)
+        builders.shape(tiny(), "cifar_aug", [PIXELS], CPU)
     names = "recipe training views policy image_ops feed optimizers encoder online evaluation probes.linear"
     names += " methods.vicreg backbones.resnet18 projectors parallel checkpoint"
     assert {f"vicreg.{name}" for name in names.split()} <= reached
-    assert not reached & {"vicreg.sources.official", "vicreg.tracking", "vicreg.reporting.tables"}
+    assert not reached & {"vicreg.data.sources.official", "vicreg.tracking.runs", "vicreg.reporting.tables"}

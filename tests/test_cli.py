@@ -18,10 +18,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from vicreg import cli, encoder, encoder_names, head_files, images, params, recipe, representative, weights
-from vicreg.heads.linear import Head
+from vicreg.cli import encoders, main
+from vicreg.data import images
+from vicreg.evaluation import pair_loss, probe_files
+from vicreg.evaluation.classifiers.linear import Head
+from vicreg.io import weights
 from vicreg.methods.vicreg import Objective
-from vicreg.places import Paths, study_of
+from vicreg.nn import encoder
+from vicreg.study import builders, params
+from vicreg.study.paths import Paths, study_of
 
 COMMANDS = ("embed", "predict", "loss", "export", "report", "seeds", "sweep")
 CONSOLE = Path(sys.executable).with_name("vicreg")
@@ -42,8 +47,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = Paths("embedded", folder)
     shutil.copy(HERE / "params.yaml", folder)
     for name in ("cifar_aug", "random"):
-        encoder.save(paths.model(name), recipe.build(values(), name, PIXELS), recipe.describe(values(), name))
-    weights.save_not_run(paths.model("resnet50_paper"), "not run: `published.weights` names no file")
+        encoder.save(paths.model(name), builders.build(values(), name, PIXELS), builders.describe(values(), name))
+    weights.save_not_run(paths.model("resnet50_paper"), "not run: `pretrained.weights` names no file")
     labels = np.arange(40, dtype=np.int64) % len(CLASSES)
     for slot in ("primary", "transfer"):
         known = images.Images(PIXELS, labels, np.full(40, "train"), CLASSES, f"{slot} pictures", False)
@@ -53,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.zeros(16), torch.ones(16), torch.randn(6, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(6)
     )
     about = {"encoder": "cifar_aug", "weights": own, "top1": {"primary": {"linear": 0.612}}}
-    head_files.save(paths.heads("cifar_aug"), {("primary", "linear"): head}, about)
+    probe_files.save(paths.heads("cifar_aug"), {("primary", "linear"): head}, about)
     return folder
 
 
@@ -75,7 +80,7 @@ def save_pictures(pixels: np.ndarray, folder: Path) -> None:
 
 def vicreg(*arguments: object, status: int = 0) -> str:
     """What a command prints, on both streams together."""
-    found = CliRunner().invoke(cli.app, [str(argument) for argument in arguments], terminal_width=100)
+    found = CliRunner().invoke(main.app, [str(argument) for argument in arguments], terminal_width=100)
     assert found.exit_code == status, found.output
     return found.output
 
@@ -126,7 +131,7 @@ def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(stu
     said = refused("embed", "../pictures", "--encoder", "cifar_big")
     assert "no encoder 'cifar_big' in models/embedded: choose from cifar_aug, random, or give the path of a" in said
     assert "there is no encoder file elsewhere/x.safetensors" in refused("export", "elsewhere/x.safetensors")
-    assert "holds no encoder: not run: `published.weights`" in refused("export", "resnet50_paper")
+    assert "holds no encoder: not run: `pretrained.weights`" in refused("export", "resnet50_paper")
     assert "params.yaml is no .safetensors file" in refused("export", "params.yaml")
     shutil.rmtree("models")
     assert "run `dvc repro pretrain@cifar_aug`" in refused("embed", "../pictures")
@@ -152,7 +157,7 @@ def test_predict_names_the_likeliest_classes_with_the_probabilities_of_the_probe
     said = vicreg("predict", *files, "--top", "3")
     paths = Paths("embedded")
     y = encoder.represent(encoder.load(paths.model("cifar_aug")), PIXELS[[3, 7]], torch.device("cpu"))
-    probabilities = head_files.load(paths.heads("cifar_aug"), "primary", "linear")(torch.from_numpy(y)).numpy()
+    probabilities = probe_files.load(paths.heads("cifar_aug"), "primary", "linear")(torch.from_numpy(y)).numpy()
     for file, row in zip(files, probabilities, strict=True):
         best = [f"{100 * row[k]:5.1f} %  {CLASSES[k]}" for k in np.argsort(-row)[:3]]
         assert "\n  ".join([file, *best]) + "\n\n" in said
@@ -204,8 +209,8 @@ def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
 
 
 def test_predict_refuses_probes_that_were_trained_on_other_weights(study):
-    other = recipe.build(values().model_copy(update={"seed": 1}), "cifar_aug", PIXELS)
-    encoder.save(Path("models/embedded/cifar_aug.safetensors"), other, recipe.describe(values(), "cifar_aug"))
+    other = builders.build(values().model_copy(update={"seed": 1}), "cifar_aug", PIXELS)
+    encoder.save(Path("models/embedded/cifar_aug.safetensors"), other, builders.describe(values(), "cifar_aug"))
     assert "belongs to other weights" in refused("predict", "../pictures/00003.png")
 
 
@@ -226,8 +231,8 @@ def test_loss_shows_the_terms_of_the_pair_and_of_each_image_with_itself(study):
     head = encoder.load_projector(file, frozen.dimension)
     assert head is not None
     batch = torch.from_numpy(PIXELS[1:3]).permute(0, 3, 1, 2)
-    z = representative.embeddings(torch.nn.Sequential(frozen, head), batch, torch.device("cpu"))
-    (terms,) = representative.pair_terms(z[:1], z[1:], Objective())
+    z = pair_loss.embeddings(torch.nn.Sequential(frozen, head), batch, torch.device("cpu"))
+    (terms,) = pair_loss.pair_terms(z[:1], z[1:], Objective())
     line = next(
         line for line in said.splitlines() if line.startswith("../pictures/00001.png and ../pictures/00002.png")
     )
@@ -262,7 +267,7 @@ def test_loss_needs_a_projector(study):
 def test_the_help_of_each_command_has_an_example_and_explains_every_option(command):
     said = vicreg(command, "--help")
     assert f"Example: vicreg {command} " in said
-    known = cli.app.registered_commands
+    known = main.app.registered_commands
     function = next(found.callback for found in known if found.callback and found.callback.__name__ == command)
     for option in re.findall(r"`(--[a-z-]+)", function.__doc__ or ""):
         assert option in said.partition("Arguments")[2], option
@@ -291,7 +296,7 @@ def test_a_bug_shows_where_it_happened_and_so_does_what_can_be_mended_on_request
 
 
 def failure(*arguments: str) -> BaseException | None:
-    return CliRunner().invoke(cli.app, arguments).exception
+    return CliRunner().invoke(main.app, arguments).exception
 
 
 def test_the_console_script_starts_within_a_second_and_without_torch():
@@ -300,7 +305,7 @@ def test_the_console_script_starts_within_a_second_and_without_torch():
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "embed" in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1, "seconds of computing"
-    code = "import sys, vicreg.cli; sys.exit(bool({'torch', 'mlflow', 'matplotlib', 'PIL'} & sys.modules.keys()))"
+    code = "import sys, vicreg.cli.main; sys.exit(bool({'torch', 'mlflow', 'matplotlib', 'PIL'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -317,7 +322,7 @@ def test_a_shell_completes_commands_and_encoders(study, line, expected):
 
 def test_a_shell_completes_no_encoder_where_there_is_no_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert encoder_names.completed("") == []
+    assert encoders.completed("") == []
 
 
 def test_the_study_of_an_encoder_is_known_by_where_it_lies(tmp_path, monkeypatch):

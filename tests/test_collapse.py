@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vicreg import collapse
+from vicreg.engine import collapse
 
 
 def test_orthogonal_dimensions_fill_all_of_the_space() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vicreg.drawing import SHAPES, TEXTURES
-from vicreg.images import Images, fingerprints
-from vicreg.scenes import CHUNK, draw
-from vicreg.sources import embedded
+from vicreg.data.images import Images, fingerprints
+from vicreg.data.sources import synthetic
+from vicreg.data.synthetic.scenes import CHUNK, draw
+from vicreg.data.synthetic.shapes import SHAPES, TEXTURES
 
 
 def drawn(dataset: str = "shapes10", fraction: float = 0.002, seed: int = 0) -> Images:
-    return embedded.load(dataset, folder=None, scratch=Path(), fraction=fraction, seed=seed)
+    return synthetic.load(dataset, folder=None, scratch=Path(), fraction=fraction, seed=seed)
 
 
 @pytest.mark.parametrize(("dataset", "classes"), [("shapes10", 10), ("shapes100", 100)])
@@ -45,9 +45,9 @@ def test_classes_are_pairs_of_a_shape_and_a_texture() -> None:
 
 def test_another_process_draws_the_same_bytes() -> None:
     script = (
-        "from pathlib import Path\nfrom vicreg.images import fingerprints\n"
-        "from vicreg.sources import embedded\n"
-        "print(fingerprints(embedded.load("
+        "from pathlib import Path\nfrom vicreg.data.images import fingerprints\n"
+        "from vicreg.data.sources import embedded\n"
+        "print(fingerprints(synthetic.load("
         "'shapes10', folder=None, scratch=Path(), fraction=0.002, seed=0))['train'])"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -112,7 +112,7 @@ def test_an_unknown_dataset_is_an_error_that_lists_the_choices() -> None:
 
 
 def test_the_drawn_images_are_the_same_on_every_machine() -> None:
-    found = {name: fingerprints(drawn(name, fraction=0.01)) for name in embedded.NAMES}
+    found = {name: fingerprints(drawn(name, fraction=0.01)) for name in synthetic.NAMES}
     assert {name: prints["test"][:16] for name, prints in found.items()} == {
         "shapes10": "5206488c1250bc36",
         "shapes100": "b437d49f64327fd0",

@@ -10,10 +10,14 @@ import torch
 from conftest import digest
 from safetensors.torch import load_file, save_file
 
-from vicreg import encoder, lookup, online, params, recipe, representative, weights
-from vicreg.images import Images
-from vicreg.methods import published
-from vicreg.projectors import mlp
+from vicreg.data.images import Images
+from vicreg.evaluation import pair_loss
+from vicreg.io import plugins, weights
+from vicreg.jobs import online_eval
+from vicreg.methods import pretrained
+from vicreg.nn import encoder
+from vicreg.nn.mlp import mlp
+from vicreg.study import builders, params
 
 PARAMS = params.load()
 
@@ -27,7 +31,7 @@ def small(name="cifar_aug", width=2):
         }
     )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
-    return values, recipe.build(values, name, pixels), pixels
+    return values, builders.build(values, name, pixels), pixels
 
 
 def test_channel_statistics_are_numpys_over_all_pixels():
@@ -75,7 +79,7 @@ def test_the_same_seed_gives_every_encoder_of_a_backbone_the_same_initial_weight
 @pytest.mark.parametrize("name", ["cifar_aug", "random"])
 def test_a_saved_encoder_loads_with_every_weight_and_its_projector(tmp_path, name):
     values, method, pixels = small(name)
-    encoder.save(tmp_path / "x.safetensors", method, recipe.describe(values, name))
+    encoder.save(tmp_path / "x.safetensors", method, builders.describe(values, name))
     frozen = encoder.load(tmp_path / "x.safetensors")
     head = encoder.load_projector(tmp_path / "x.safetensors", frozen.dimension)
     device = torch.device("cpu")
@@ -92,7 +96,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path):
     values, method, _ = small()
     files = [tmp_path / f"{i}.safetensors" for i in range(2)]
     for file in files:
-        encoder.save(file, method, recipe.describe(values, "cifar_aug"))
+        encoder.save(file, method, builders.describe(values, "cifar_aug"))
     assert digest(files[0]) == digest(files[1])
 
 
@@ -110,7 +114,7 @@ def test_an_encoder_that_did_not_run_says_why(tmp_path):
 
 def saved(folder: Path) -> Path:
     values, method, _ = small()
-    encoder.save(folder / "x.safetensors", method, recipe.describe(values, "cifar_aug"))
+    encoder.save(folder / "x.safetensors", method, builders.describe(values, "cifar_aug"))
     return folder / "x.safetensors"
 
 
@@ -213,9 +217,9 @@ def test_an_encoder_that_changes_while_it_is_frozen_stops_the_study_and_the_tens
     labels = np.arange(40, dtype=np.int64) % 4
     known = Images(pixels, labels, np.full(40, "train"), tuple("abcd"), "made up", False)
     with pytest.raises(RuntimeError, match=message):
-        online.evaluate(Learning(), known, 0, device)
+        online_eval.evaluate(Learning(), known, 0, device)
     with pytest.raises(RuntimeError, match=message):
-        representative.embeddings(Learning(), torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
+        pair_loss.embeddings(Learning(), torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
 
 
 def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
@@ -232,7 +236,7 @@ def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
     with pytest.raises(ValueError, match=message):
         encoder.represent(Overflowing(), pixels, torch.device("cpu"))
     with pytest.raises(ValueError, match=message):
-        representative.embeddings(Overflowing(), inputs, torch.device("cpu"))
+        pair_loss.embeddings(Overflowing(), inputs, torch.device("cpu"))
     with torch.no_grad():
         method.encoder.backbone.conv1.weight[0, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="40 of 40 representations"):
@@ -257,13 +261,13 @@ def published_file(path, full):
 @pytest.mark.parametrize("full", [False, True])
 def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged_images(tmp_path, full):
     network = published_file(tmp_path / "resnet50.pth", full)
-    backbone = lookup.member("backbones", "resnet50").build(width=4, image_size=64)
-    method: Any = published.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
+    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=64)
+    method: Any = pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     from torchvision.transforms.v2.functional import normalize, resize
 
     network.fc = torch.nn.Identity()
-    x = normalize(images / 255, published.IMAGENET_MEAN, published.IMAGENET_STD)
+    x = normalize(images / 255, pretrained.IMAGENET_MEAN, pretrained.IMAGENET_STD)
     expected = network.eval()(resize(x, [64, 64], antialias=True))
     torch.testing.assert_close(method.encoder.eval()(images), expected, rtol=1e-3, atol=1e-4)
     assert isinstance(method.projector, torch.nn.Module) == full
@@ -284,12 +288,12 @@ class Evil:
 @pytest.mark.parametrize("content", [Evil(), {"conv1.weight": torch.zeros(1)}, [1, 2]])
 def test_published_weights_that_are_something_else_are_refused(tmp_path, content, capsys):
     torch.save(content, tmp_path / "w.pth")
-    backbone = lookup.member("backbones", "resnet50").build(width=4, image_size=32)
+    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=32)
     with pytest.raises(ValueError, match=r"published\.weights = .*w\.pth"):
-        published.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "w.pth"))
+        pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "w.pth"))
     assert "code ran" not in capsys.readouterr().out
 
 
 def test_published_weights_that_are_not_there_are_a_clear_error(tmp_path):
     with pytest.raises(ValueError, match="Download the file by hand"):
-        published.read(str(tmp_path / "nothing.pth"))
+        pretrained.read(str(tmp_path / "nothing.pth"))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vicreg.evaluation import accuracies, hits, ranked
-from vicreg.intervals import bootstrap_interval, packed, paired_interval, score, unpacked
+from vicreg.evaluation.intervals import bootstrap_interval, packed, paired_interval, score, unpacked
+from vicreg.evaluation.metrics import accuracies, hits, ranked
 
 
 def test_top_k_equals_scikit_learns():

@@ -12,9 +12,13 @@ import pytest
 import torch
 from conftest import digest
 
-from vicreg import encoder, export, images, lookup, model_card, recipe, weights
-from vicreg.params import load
-from vicreg.places import Paths
+from vicreg.data import images
+from vicreg.io import plugins, weights
+from vicreg.nn import encoder
+from vicreg.serving import export, model_card
+from vicreg.study import builders
+from vicreg.study.params import load
+from vicreg.study.paths import Paths
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -26,10 +30,10 @@ DESCRIBED = {"encoder": "x", "method": "vicreg", "backbone": "resnet18", "seed":
 def saved(path: Path, method: str = "vicreg", **parameters: Any) -> Path:
     """A file with an encoder whose batch norm has seen images, as after a training."""
     torch.manual_seed(0)
-    backbone = lookup.member("backbones", "resnet18").build(**parameters)
+    backbone = plugins.member("backbones", "resnet18").build(**parameters)
     known = encoder.Encoder(backbone, *STATISTICS)
     known(torch.from_numpy(PIXELS).permute(0, 3, 1, 2))
-    built = lookup.member("methods", method).build(known, width=8)
+    built = plugins.member("methods", method).build(known, width=8)
     encoder.save(path, built, {**DESCRIBED, "method": method, "parameters": parameters})
     return path
 
@@ -163,7 +167,7 @@ def carded(folder: Path, study: str, name: str = "cifar_aug", *, source: str = "
     small = p.sizes.model_copy(update={"width": 2, "projector_width": 8})
     p = p.model_copy(update={"studies": {study: small}})
     paths = Paths("s", folder)
-    encoder.save(paths.model(name), recipe.build(p, name, PIXELS), recipe.describe(p, name))
+    encoder.save(paths.model(name), builders.build(p, name, PIXELS), builders.describe(p, name))
     about = encoder.describe(paths.model(name))
     found = metrics(about, source, genuine)
     found["study"]["sizes"] |= {"width": 2, "projector_width": 8}

@@ -13,7 +13,8 @@ from conftest import Repository, digest
 from ruamel.yaml import YAML
 
 import stages.pretrain
-from vicreg import params, pretraining
+from vicreg.jobs import pretrain
+from vicreg.study import params
 
 WEIGHTS = Path("models/embedded/cifar_aug.safetensors")
 COMMAND = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
@@ -57,19 +58,19 @@ def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
     study: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = digest(WEIGHTS)
-    look = pretraining.look
+    look = pretrain.look
 
     def impatient(*args) -> None:
         look(*args)
         change(study, "optimizer.base_lr", 0.2)
 
-    monkeypatch.setattr(pretraining, "look", impatient)
+    monkeypatch.setattr(pretrain, "look", impatient)
     WEIGHTS.unlink()
-    with pytest.raises(pretraining.ChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
+    with pytest.raises(pretrain.ChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
         stages.pretrain.main("cifar_aug")
     assert not WEIGHTS.exists()
     change(study, "optimizer.base_lr", 0.3)
-    monkeypatch.setattr(pretraining, "look", None)  # no epoch is trained again
+    monkeypatch.setattr(pretrain, "look", None)  # no epoch is trained again
     stages.pretrain.main("cifar_aug")
     assert digest(WEIGHTS) == before
 
@@ -181,7 +182,7 @@ def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, mo
     def diverge(*args) -> None:
         raise RuntimeError("diverged")
 
-    monkeypatch.setattr(pretraining, "look", diverge)
+    monkeypatch.setattr(pretrain, "look", diverge)
     with pytest.raises(RuntimeError, match="diverged"):
         stages.pretrain.main("cifar_aug")
     assert digest(WEIGHTS) == before

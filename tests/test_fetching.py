@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from cifar_fakes import made_up, write_archive
 
-from vicreg import cifar_files
-from vicreg.fetching import fetch
-from vicreg.images import fingerprints
-from vicreg.sources import official
+from vicreg.data import cifar_files
+from vicreg.data.download import fetch
+from vicreg.data.images import fingerprints
+from vicreg.data.sources import official
 
 CONTENT = bytes(range(256)) * 4000
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vicreg.policy import Policy
-from vicreg.reporting import curves, figures, sheet, style
+from vicreg.augment.policy import Policy
+from vicreg.reporting import curves
+from vicreg.reporting.figures import line_plots, sheet, style
 
 NAMES = ["random", "imagenet_aug", "cifar_aug", *(f"other_{n}" for n in range(4))]
 CURVES = {
@@ -26,9 +27,10 @@ STYLES = style.styles(NAMES)
 DRAW = """
 import sys
 from pathlib import Path
-from vicreg.reporting import figures, style
+from vicreg.reporting.figures import line_plots
+from vicreg.reporting.figures import style
 points = {"a": [{"epoch": e, "top1": 0.1 * e, "top5": 0.5} for e in (1, 2, 3)]}
-style.save(figures.accuracy(points, style.styles(points), "title", 10), Path(sys.argv[1]))
+style.save(line_plots.accuracy(points, style.styles(points), "title", 10), Path(sys.argv[1]))
 """
 
 
@@ -50,8 +52,8 @@ def test_every_figure_is_the_same_when_drawn_again(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     for part in ("1", "2"):
         views = {"aug": sheet.sample_views(pixels, Policy(scale_min=0.2, flip=0.5, jitter=0.8, hue=0.1), 5)}
-        style.save(figures.accuracy(CURVES, STYLES, "title", 10), tmp_path / part / "accuracy")
-        style.save(figures.losses(HISTORIES, {}, STYLES, "title"), tmp_path / part / "losses")
+        style.save(line_plots.accuracy(CURVES, STYLES, "title", 10), tmp_path / part / "accuracy")
+        style.save(line_plots.losses(HISTORIES, {}, STYLES, "title"), tmp_path / part / "losses")
         style.save(sheet.sheet(pixels, views, "title"), tmp_path / part / "views")
     for name in ("accuracy", "losses", "views"):
         assert read(tmp_path / "1" / name) == read(tmp_path / "2" / name)
@@ -64,12 +66,12 @@ def test_the_global_settings_of_matplotlib_are_left_alone(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    style.save(figures.accuracy(CURVES, STYLES, "title", 10), tmp_path / "a")
+    style.save(line_plots.accuracy(CURVES, STYLES, "title", 10), tmp_path / "a")
     assert dict(matplotlib.rcParams) == before
 
 
 def test_lines_hold_the_numbers_in_percent_and_are_named_at_their_ends():
-    figure = figures.accuracy(CURVES, STYLES, "Shapes-10 (drawn): accuracy", 10)
+    figure = line_plots.accuracy(CURVES, STYLES, "Shapes-10 (drawn): accuracy", 10)
     top1, top5 = figure.axes
     expected = [100 * p["top1"] for p in CURVES["imagenet_aug"]]
     assert np.asarray(top1.lines[1].get_ydata()) == pytest.approx(np.array(expected))
@@ -87,8 +89,8 @@ def test_lines_hold_the_numbers_in_percent_and_are_named_at_their_ends():
 def test_encoders_differ_in_more_than_colour_and_look_alike_in_every_figure():
     looks = list(STYLES.values())
     assert len({(str(look.linestyle), look.marker) for look in looks}) == len(looks)
-    accuracy = figures.accuracy(CURVES, STYLES, "title", 10).axes[0].lines[1]
-    loss = figures.losses(HISTORIES, {}, STYLES, "title").axes[0].lines[0]
+    accuracy = line_plots.accuracy(CURVES, STYLES, "title", 10).axes[0].lines[1]
+    loss = line_plots.losses(HISTORIES, {}, STYLES, "title").axes[0].lines[0]
     assert accuracy.get_color() == loss.get_color() and accuracy.get_marker() == loss.get_marker()
 
 
@@ -97,32 +99,32 @@ def test_removing_the_baseline_leaves_the_other_encoders_their_look():
 
 
 def test_labels_that_would_overlap_are_moved_as_little_as_it_takes():
-    places = figures.spread([50.0, 10.0, 50.5, 90.0], gap=4)
+    places = line_plots.spread([50.0, 10.0, 50.5, 90.0], gap=4)
     assert places[1] == 10 and places[3] == 90
     assert places[2] - places[0] == pytest.approx(4)
     assert (places[0] + places[2]) / 2 == pytest.approx(50.25)
-    ordered = sorted(figures.spread([1.0] * 5, gap=2))
+    ordered = sorted(line_plots.spread([1.0] * 5, gap=2))
     assert np.diff(ordered) == pytest.approx([2] * 4, abs=0.05)
 
 
 def test_the_loss_has_a_panel_for_each_term_and_for_the_online_evaluation():
     online = {"cifar_aug": [{"epoch": 4, "top1": 0.5, "top5": 0.9}]}
-    titles = [axes.get_title(loc="left") for axes in figures.losses(HISTORIES, online, STYLES, "title").axes]
+    titles = [axes.get_title(loc="left") for axes in line_plots.losses(HISTORIES, online, STYLES, "title").axes]
     assert titles[0].startswith("loss") and titles[1] == "invariance term" and "online" in titles[2]
-    without = [axes.get_title(loc="left") for axes in figures.losses(HISTORIES, {}, STYLES, "title").axes]
+    without = [axes.get_title(loc="left") for axes in line_plots.losses(HISTORIES, {}, STYLES, "title").axes]
     assert not any("online" in title for title in without)
 
 
 def test_collapse_has_a_panel_for_each_indicator_that_was_recorded():
-    titles = [axes.get_title(loc="left") for axes in figures.collapse(HISTORIES, STYLES, "title").axes]
+    titles = [axes.get_title(loc="left") for axes in line_plots.collapse(HISTORIES, STYLES, "title").axes]
     assert titles == ["standard deviation of embeddings", "", ""]
     old = {"x": [{"epoch": 1, "loss": 9.0}]}
-    assert "nothing was recorded" in figures.collapse(old, STYLES, "title").texts[0].get_text()
+    assert "nothing was recorded" in line_plots.collapse(old, STYLES, "title").texts[0].get_text()
 
 
 @pytest.mark.parametrize(
     "figure",
-    [figures.accuracy({}, {}, "Shapes-10 (drawn)", 10), figures.losses({}, {}, {}, "Shapes-10 (drawn)")],
+    [line_plots.accuracy({}, {}, "Shapes-10 (drawn)", 10), line_plots.losses({}, {}, {}, "Shapes-10 (drawn)")],
 )
 def test_where_there_is_nothing_to_draw_the_figure_says_so(figure, tmp_path):
     assert "no encoder" in figure.texts[0].get_text()

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vicreg.cifar_files import LAYOUTS
-from vicreg.genuine import recognise
-from vicreg.images import Images, in_canonical_order
-from vicreg.sources import local
-from vicreg.splits import split
+from vicreg.data.cifar import recognise
+from vicreg.data.cifar_files import LAYOUTS
+from vicreg.data.images import Images, in_canonical_order
+from vicreg.data.sources import local
+from vicreg.data.splits import split
 
 UNPACK = Path(__file__).resolve().parents[2] / "shared" / "cifar" / "unpack.py"
 SIZES = {

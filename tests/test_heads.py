@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vicreg import blind, chance, evaluation, head_files, lookup, weights
-from vicreg.heads import linear, neighbours
+from vicreg.evaluation import metrics, probe_files, run_probe, sanity_check
+from vicreg.evaluation.classifiers import linear, neighbors
+from vicreg.io import plugins, weights
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -22,8 +23,8 @@ ABOUT = {"encoder": "cifar_aug", "weights": "ab" * 32}
 
 
 def features(classes: int = 7, count: int = 350, noise: float = 3.0) -> dict[str, np.ndarray]:
-    """Representations in which classes overlap, as `vicreg.blind.load` returns them."""
-    found, _ = chance.separable(count, 12, classes, seed=1)
+    """Representations in which classes overlap, as `vicreg.evaluation.run_probe.load` returns them."""
+    found, _ = sanity_check.separable(count, 12, classes, seed=1)
     random = np.random.default_rng(2)
     for part in ("probe_train", "probe_test"):
         found[part] = (3 + found[part] + noise * random.normal(size=found[part].shape)).astype(np.float32)
@@ -32,7 +33,7 @@ def features(classes: int = 7, count: int = 350, noise: float = 3.0) -> dict[str
 
 def learned(probe: str, known: dict[str, np.ndarray], **settings: Any) -> tuple[np.ndarray, Any]:
     """The last guesses of a probe, and its head."""
-    epochs, _, head = blind.guess(probe, known, SETTINGS[probe] | settings, seed=0, device=CPU)
+    epochs, _, head = run_probe.guess(probe, known, SETTINGS[probe] | settings, seed=0, device=CPU)
     return epochs[-1], head
 
 
@@ -40,12 +41,12 @@ def scored(head: Any, known: dict[str, np.ndarray]) -> np.ndarray:
     return head.scores(torch.from_numpy(known["probe_test"])).numpy()
 
 
-@pytest.mark.parametrize("probe", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("probe", sorted(plugins.names("probes")))
 @pytest.mark.parametrize("classes", [2, 7])
 def test_a_head_guesses_as_its_probe_did_and_gives_probabilities(probe, classes):
     known = features(classes)
     guesses, head = learned(probe, known)
-    same = (evaluation.ranked(scored(head, known)) == guesses).mean()
+    same = (metrics.ranked(scored(head, known)) == guesses).mean()
     assert same == 1 if probe != "logistic" else same > 0.999  # scikit-learn adds up in another order
     probabilities = head(torch.from_numpy(known["probe_test"])).numpy()
     assert probabilities.dtype == np.float32 and probabilities.shape == (len(guesses), classes)
@@ -59,7 +60,7 @@ def test_a_head_knows_whether_representations_were_standardised(probe):
     known = features()
     guesses, head = learned(probe, known, standardise=False)
     assert (head.mean == 0).all() and (head.scale == 1).all()
-    assert (evaluation.ranked(scored(head, known)) == guesses).mean() > 0.999
+    assert (metrics.ranked(scored(head, known)) == guesses).mean() > 0.999
 
 
 def test_the_logistic_heads_probabilities_are_those_of_scikit_learn():
@@ -74,7 +75,7 @@ def test_the_logistic_heads_probabilities_are_those_of_scikit_learn():
 
 def test_a_class_without_training_images_has_the_probability_zero():
     known = features()
-    guess = lookup.member("probes", "logistic").guess
+    guess = plugins.member("probes", "logistic").guess
     parts = [known[name] for name in ("probe_train", "probe_train_labels", "probe_test")]
     for present in (np.arange(5), np.array([1, 4])):
         kept = np.isin(parts[1], present)
@@ -86,15 +87,15 @@ def test_a_class_without_training_images_has_the_probability_zero():
 
 def test_far_neighbours_still_give_probabilities_that_sum_to_one():
     bank = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    head = neighbours.Head(bank, torch.tensor([0, 2]), classes=3, k=2, temperature=0.001)
+    head = neighbors.Head(bank, torch.tensor([0, 2]), classes=3, k=2, temperature=0.001)
     probabilities = head(torch.tensor([[-1.0, -0.2]]))
     np.testing.assert_allclose(probabilities.numpy(), [[0, 0, 1]], atol=1e-6)
 
 
 def saved(folder: Path) -> tuple[Path, dict[tuple[str, str], Any]]:
-    heads = {("primary", probe): learned(probe, features())[1] for probe in lookup.names("probes")}
+    heads = {("primary", probe): learned(probe, features())[1] for probe in plugins.names("probes")}
     heads["transfer", "linear"] = learned("linear", features(classes=3))[1]
-    head_files.save(folder / "x.safetensors", heads, ABOUT)
+    probe_files.save(folder / "x.safetensors", heads, ABOUT)
     return folder / "x.safetensors", heads
 
 
@@ -102,10 +103,10 @@ def test_heads_come_back_from_their_file_bit_for_bit(tmp_path):
     path, heads = saved(tmp_path)
     y = torch.from_numpy(features()["probe_test"])
     for (slot, probe), head in heads.items():
-        again = head_files.load(path, slot, probe)
+        again = probe_files.load(path, slot, probe)
         assert torch.equal(again(y), head(y)), (slot, probe)
         assert again.settings == head.settings
-    about = head_files.describe(path)
+    about = probe_files.describe(path)
     assert ABOUT.items() <= about.items()
     assert about["heads"].keys() == {f"{slot}/{probe}" for slot, probe in heads}
 
@@ -124,10 +125,10 @@ def test_damaged_or_other_files_are_refused_by_their_name(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"x\.safetensors {message}.*run `dvc repro linear_eval` again"):
             for slot, probe in (("primary", "knn"), ("primary", "linear"), ("primary", "logistic")):
-                head_files.load(path, slot, probe)
+                probe_files.load(path, slot, probe)
     path.write_bytes(good)
     with pytest.raises(ValueError, match=r'x\.safetensors holds no head "transfer/knn" .*run `dvc repro linear_eval`'):
-        head_files.load(path, "transfer", "knn")
+        probe_files.load(path, "transfer", "knn")
 
 
 @pytest.mark.parametrize(
@@ -136,32 +137,32 @@ def test_damaged_or_other_files_are_refused_by_their_name(tmp_path):
 def test_a_description_that_builds_no_head_is_refused(tmp_path, change):
 
     path, _ = saved(tmp_path)
-    about = head_files.describe(path)
+    about = probe_files.describe(path)
     about["heads"]["primary/linear"] |= change
     save_file(load_file(path), path, {"description": json.dumps(about)})
     with pytest.raises(ValueError, match=r'x\.safetensors holds no head "primary/linear" that can be built'):
-        head_files.load(path, "primary", "linear")
+        probe_files.load(path, "primary", "linear")
 
 
 def test_an_encoder_that_did_not_run_has_a_file_that_says_so(tmp_path):
     weights.save_not_run(tmp_path / "x.safetensors", "not run: no weights")
-    assert head_files.describe(tmp_path / "x.safetensors") == {"not_run": "not run: no weights"}
+    assert probe_files.describe(tmp_path / "x.safetensors") == {"not_run": "not run: no weights"}
     with pytest.raises(ValueError, match="holds no head"):
-        head_files.load(tmp_path / "x.safetensors", "primary", "linear")
+        probe_files.load(tmp_path / "x.safetensors", "primary", "linear")
 
 
 def test_what_is_no_head_is_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"Linear is no head: .* linear, neighbours"):
-        head_files.save(tmp_path / "x.safetensors", {("primary", "linear"): torch.nn.Linear(2, 2)}, ABOUT)
-    assert linear.Head.__module__ == "vicreg.heads.linear"
+        probe_files.save(tmp_path / "x.safetensors", {("primary", "linear"): torch.nn.Linear(2, 2)}, ABOUT)
+    assert linear.Head.__module__ == "vicreg.evaluation.classifiers.linear"
 
 
 def test_the_confusion_counts_every_image_once_and_its_diagonal_is_the_top1():
     known = features()
     guesses, _ = learned("linear", known)
     labels = np.arange(len(guesses)) % 7
-    counts = evaluation.confusion(guesses, labels, 7)
+    counts = metrics.confusion(guesses, labels, 7)
     assert counts.shape == (7, 7) and counts.sum() == len(labels)
     np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(labels, minlength=7))
     np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(guesses[:, 0], minlength=7))
-    assert counts.trace() / len(labels) == evaluation.accuracies(guesses, labels)["top1"]
+    assert counts.trace() / len(labels) == metrics.accuracies(guesses, labels)["top1"]

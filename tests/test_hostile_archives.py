@@ -15,10 +15,10 @@ from hostile import no_reader_waits_for_ever as no_reader_waits_for_ever
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vicreg import cifar_files
-from vicreg.cifar_files import read_archive, read_pickle
-from vicreg.images import Images
-from vicreg.sources import local
+from vicreg.data import cifar_files
+from vicreg.data.cifar_files import read_archive, read_pickle
+from vicreg.data.images import Images
+from vicreg.data.sources import local
 
 # Pickles
 

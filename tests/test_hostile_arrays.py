@@ -16,8 +16,8 @@ from hostile import no_reader_waits_for_ever as no_reader_waits_for_ever
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vicreg import images
-from vicreg.images import Images
+from vicreg.data import images
+from vicreg.data.images import Images
 from vicreg.reporting import markdown, tables
 
 # Array files

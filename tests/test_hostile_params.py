@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from vicreg import params
-from vicreg.params import Params, ParamsError
+from vicreg.study import params
+from vicreg.study.params import Params, ParamsError
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 VALUES = YAML(typ="safe").load(PARAMS.read_text())
@@ -90,7 +90,7 @@ def chain(link: str) -> str:
         ("study: '" + "x" * 5000 + "'", r"study = 'xxxxx.*\.\.\.xxx"),
         ("study: 2020-01-01", r"study = datetime.date\(2020, 1, 1\)"),
         ("policies: {}", "policies: unknown key"),
-        ("published: {weights: \"a\\0b\"}", r"published.weights = 'a\\x00b'"),
+        ("pretrained: {weights: \"a\\0b\"}", r"pretrained.weights = 'a\\x00b'"),
         ("\n".join(f"x{n}: 1" for n in range(2000)), r"and 20\d\d more"),
     ],
 )  # fmt: skip

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vicreg.png_files import read_png
-from vicreg.sources import local
+from vicreg.data.png_files import read_png
+from vicreg.data.sources import local
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vicreg import image_files
-from vicreg.images import SIDE
+from vicreg.data import image_files
+from vicreg.data.images import SIDE
 
 RNG = np.random.default_rng(0)
 SMALL = RNG.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)

@@ -9,7 +9,7 @@ import pytest
 from cifar_fakes import made_up
 from conftest import digest
 
-from vicreg.images import (
+from vicreg.data.images import (
     Images,
     digests,
     fingerprint,

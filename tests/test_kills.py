@@ -21,7 +21,7 @@ import pytest
 from conftest import Repository
 from ruamel.yaml import YAML
 
-from vicreg import checkpoint
+from vicreg.jobs import run_store
 
 SEED = 20261120
 STAGE = "pretrain@cifar_aug"
@@ -145,7 +145,7 @@ def kill_one(repository: Repository, begin: Command, draw: random.Random) -> Kil
 def newest(repository: Repository) -> tuple[int, int]:
     """Epoch and step of the newest checkpoint; (1, 0) where there is none."""
     kept = sorted(repository.folder.glob(".vicreg/pretrain/*/*.ckpt"))
-    return checkpoint.position(kept[-1]) if kept else (1, 0)
+    return run_store.position(kept[-1]) if kept else (1, 0)
 
 
 def undisturbed_seconds(repository: Repository) -> float:

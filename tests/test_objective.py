@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vicreg.methods.vicreg import Objective, build, covariance, invariance, variance
-from vicreg.projectors import mlp
+from vicreg.nn.mlp import mlp
 
 
 def numpy_loss(a, b, weights, variance_views, invariance_sums):

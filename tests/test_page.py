@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from vicreg.reporting import html, markdown, page, sentences, svg
+from vicreg.reporting import markdown, summary
+from vicreg.reporting.figures import svg
+from vicreg.reporting.page import html, page
 from vicreg.reporting.study import Study
 
 HOSTILE = (
@@ -242,13 +244,13 @@ ABOVE = "80.0 % top-1 with a linear probe, 50.0 points above `random`"
     ],
 )
 def test_the_answer_says_what_the_numbers_say(scores: dict[str, float | None], expected: str) -> None:
-    assert expected in sentences.headline(fakes.study(scores))
+    assert expected in summary.headline(fakes.study(scores))
 
 
 def test_a_probe_at_chance_is_named() -> None:
     study = fakes.study({"random": 0.3, "x": 0.5})
     study.evaluations["x"]["datasets"]["primary"]["probes"]["linear"]["at_chance"] = True
-    assert sentences.at_chance(study, study.datasets[0]) == [
+    assert summary.at_chance(study, study.datasets[0]) == [
         "`x` cannot be told from chance by the probe linear, which separate synthetic features."
     ]
 

@@ -15,9 +15,10 @@ from conftest import Repository, digest
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from vicreg import devices, parallel, params, recipe
-from vicreg.policy import Policy
-from vicreg.training import pretrain
+from vicreg.augment.policy import Policy
+from vicreg.engine import devices, distributed
+from vicreg.engine.loop import pretrain
+from vicreg.study import builders, params
 
 CPU = torch.device("cpu")
 PARAMS = params.load()
@@ -43,7 +44,7 @@ def trained() -> dict[str, Any]:
         0, 256, (BATCH + 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
     p = PARAMS.model_copy(update={"studies": studies})
-    method = Double(recipe.build(p, "cifar_aug", pixels.permute(0, 2, 3, 1).numpy()))
+    method = Double(builders.build(p, "cifar_aug", pixels.permute(0, 2, 3, 1).numpy()))
     records = list(
         pretrain(
             method,
@@ -64,8 +65,8 @@ def one_of_two(rank: int, folder: str) -> None:
     os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/meeting"
     torch.set_num_threads(1)
     warnings.simplefilter("error")
-    with parallel.joined(CPU):
-        assert parallel.share(BATCH) == slice(8 * rank, 8 * rank + 8)
+    with distributed.joined(CPU):
+        assert distributed.share(BATCH) == slice(8 * rank, 8 * rank + 8)
         torch.save(trained(), Path(folder) / f"{rank}.pt")
 
 
@@ -83,16 +84,16 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
 
 def test_without_other_processes_nothing_is_gathered() -> None:
     z = torch.randn(3, 2)
-    assert parallel.gathered(z) is z and parallel.summed(z) is z
-    assert parallel.share(12) == slice(0, 12)
-    assert parallel.wrapped(method := nn.Linear(2, 2), CPU) is method
+    assert distributed.gathered(z) is z and distributed.summed(z) is z
+    assert distributed.share(12) == slice(0, 12)
+    assert distributed.wrapped(method := nn.Linear(2, 2), CPU) is method
 
 
 def test_batch_norm_over_processes_is_torchs_own_where_there_is_one() -> None:
     x = torch.randn(6, 4, 3, 3, dtype=torch.float64)
     theirs = nn.BatchNorm2d(4).double()
     nn.init.normal_(theirs.weight)
-    ours = parallel.BatchNorm.like(nn.BatchNorm2d(4).double())
+    ours = distributed.BatchNorm.like(nn.BatchNorm2d(4).double())
     ours.load_state_dict(theirs.state_dict())
     for _ in range(3):
         torch.testing.assert_close(ours(x), theirs(x))
@@ -112,7 +113,7 @@ def test_as_many_processes_as_gpus_that_share_a_batch_evenly(monkeypatch: pytest
 
 
 def test_a_batch_that_cannot_be_shared_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "count", lambda: 3)
+    monkeypatch.setattr(distributed, "count", lambda: 3)
     with pytest.raises(ValueError, match="a batch of 16 images cannot be shared evenly by 3 processes"):
         trained()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from vicreg import params
-from vicreg.params import ParamsError
+from vicreg.study import params
+from vicreg.study.params import ParamsError
 
 FILE = Path(__file__).parent.parent / "params.yaml"
 
@@ -43,7 +43,7 @@ def test_the_projects_own_parameters_are_valid_for_every_study(values):
         ("aug.hue", 0.6, "aug.hue = 0.6"),
         ("studies.embedded.epochs", 0, "studies.embedded.epochs = 0"),
         ("studies.embedded.epochs", 1.5, "studies.embedded.epochs = 1.5: must be a valid integer"),
-        ("studies.cifar.source", "torrent", "allowed are embedded, local, official"),
+        ("studies.cifar.source", "torrent", "allowed are local, official, synthetic"),
         ("studies.cifar.transfer", "cifar10", "must differ"),
         ("studies.cifar.source", "local", "studies.cifar.folder = None: the source `local` needs a folder"),
         ("studies.embedded.source", "official", "studies.embedded.primary = 'shapes10': allowed are cifar10, cifar100"),
@@ -101,8 +101,8 @@ def test_parameters_are_frozen():
 
 
 def test_the_paper_encoder_does_not_run_until_a_parameter_names_its_weights(values):
-    assert "published.weights" in str(params.validate(values).not_run("resnet50_paper"))
-    put(values, "published.weights", "resnet50.pth")
+    assert "pretrained.weights" in str(params.validate(values).not_run("resnet50_paper"))
+    put(values, "pretrained.weights", "resnet50.pth")
     assert params.validate(values).not_run("resnet50_paper") is None
     assert params.validate(values).not_run("cifar_aug") is None
 

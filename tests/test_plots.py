@@ -12,8 +12,9 @@ import pytest
 from conftest import HERE, Repository, environment
 from PIL import Image
 
-from vicreg import params
-from vicreg.reporting import curves, style
+from vicreg.reporting import curves
+from vicreg.reporting.figures import style
+from vicreg.study import params
 
 TEMPLATE = json.loads((HERE / ".dvc/plots/encoders.json").read_text(encoding="utf-8"))
 ENCODERS = list(params.load(HERE / "params.yaml").encoders)

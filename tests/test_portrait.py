@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vicreg import portrait
+from vicreg.evaluation import neighbors
 
 
 def features(
@@ -20,7 +20,7 @@ def features(
 
 
 def made(found: dict[str, Any], labels: np.ndarray, **changes: int) -> dict[str, Any]:
-    return portrait.portrait(found, labels, **{"images": 3, "points": 30, "seed": 5} | changes)
+    return neighbors.portrait(found, labels, **{"images": 3, "points": 30, "seed": 5} | changes)
 
 
 def test_neighbours_are_the_nearest_by_cosine() -> None:
@@ -28,7 +28,7 @@ def test_neighbours_are_the_nearest_by_cosine() -> None:
     for entry in made(found, labels)["neighbours"]:
         query = found["probe_test"][entry["image"]].astype(np.float64)
         cosines = [float(query @ row / np.linalg.norm(query) / np.linalg.norm(row)) for row in found["probe_train"]]
-        expected = sorted(range(len(cosines)), key=lambda i: -cosines[i])[: portrait.NEAREST]
+        expected = sorted(range(len(cosines)), key=lambda i: -cosines[i])[: neighbors.NEAREST]
         assert [near["image"] for near in entry["nearest"]] == expected
         assert [near["cosine"] for near in entry["nearest"]] == pytest.approx([cosines[i] for i in expected], abs=1e-4)
         assert [near["class"] for near in entry["nearest"]] == found["probe_train_labels"][expected].tolist()
@@ -36,7 +36,7 @@ def test_neighbours_are_the_nearest_by_cosine() -> None:
 
 
 def test_equal_neighbours_come_in_the_order_of_images() -> None:
-    positions, cosines = portrait.nearest(np.ones((9, 3), np.float32), np.ones((2, 3), np.float32))
+    positions, cosines = neighbors.nearest(np.ones((9, 3), np.float32), np.ones((2, 3), np.float32))
     assert positions[:, 0].tolist() == sorted(positions[0].tolist())[:1] * 2
     assert all(row == sorted(row) for row in positions.tolist())
     assert cosines == pytest.approx(np.ones((2, 5)))
@@ -44,7 +44,7 @@ def test_equal_neighbours_come_in_the_order_of_images() -> None:
 
 def test_agreement_is_the_share_of_neighbours_of_the_same_class() -> None:
     found, labels = features(test=700)  # more than are compared at once
-    positions, _ = portrait.nearest(found["probe_train"], found["probe_test"])
+    positions, _ = neighbors.nearest(found["probe_train"], found["probe_test"])
     expected = np.mean(
         [found["probe_train_labels"][row] == label for row, label in zip(positions, labels, strict=True)]
     )
@@ -60,7 +60,7 @@ def test_images_are_of_different_classes_and_chosen_by_labels_and_seed_alone() -
     assert chosen[0] == chosen[1] and len(chosen[0]) == 3
     assert len({int(labels[image]) for image in chosen[0]}) == 3
     assert len(made(found, labels, images=20)["neighbours"]) == 4  # there are no more classes
-    assert portrait.queries(labels, 4, seed=1) != portrait.queries(labels, 4, seed=2)
+    assert neighbors.queries(labels, 4, seed=1) != neighbors.queries(labels, 4, seed=2)
 
 
 def test_the_map_is_the_same_every_time_and_fits_a_square() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from vicreg import lookup
-from vicreg.evaluation import standardised
-from vicreg.probes import knn, linear, logistic
-from vicreg.sections import Probes
+from vicreg.evaluation.metrics import standardised
+from vicreg.evaluation.probes import knn, linear, logistic
+from vicreg.io import plugins
+from vicreg.study.sections import Probes
 
 CPU = torch.device("cpu")
 
@@ -86,9 +86,9 @@ def test_a_constant_dimension_becomes_zero():
     assert not train.any() and not test.any()
 
 
-@pytest.mark.parametrize("name", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("name", sorted(plugins.names("probes")))
 def test_no_probe_has_a_parameter_through_which_test_labels_could_come(name):
-    parameters = inspect.signature(lookup.member("probes", name).guess).parameters
+    parameters = inspect.signature(plugins.member("probes", name).guess).parameters
     section = get_args(Probes.model_fields[name].annotation)[0]
     expected = ["train", "labels", "test", "classes", "seed", "device", *section.model_fields]
     assert list(parameters) == expected, "beside the features: the numbers of params.yaml, and nothing else"
@@ -106,10 +106,10 @@ def test_the_logistic_probe_says_so_where_a_class_cannot_be_held_out(features):
     logistic.guess(train, labels, test, classes=4, seed=0, device=CPU, C=[0.1])
 
 
-@pytest.mark.parametrize("name", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("name", sorted(plugins.names("probes")))
 def test_every_probe_keeps_the_contract(features, name):
     train, labels, test, test_labels = features
-    guess = lookup.member("probes", name).guess
+    guess = plugins.member("probes", name).guess
     needs = {"C": [1.0]} if name == "logistic" else {}
     guesses, settings, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
     again, _, _ = guess(train, labels, test, classes=4, seed=0, device=CPU, **needs)
@@ -121,10 +121,10 @@ def test_every_probe_keeps_the_contract(features, name):
     assert (guesses[-1][:, 0] == test_labels).mean() > 0.4  # chance: 0.25
 
 
-@pytest.mark.parametrize("name", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("name", sorted(plugins.names("probes")))
 def test_every_probe_takes_a_class_that_no_training_image_has(features, name):
     train, labels, test, _ = features
     needs = {"C": [1.0]} if name == "logistic" else {}
-    guesses, _, _ = lookup.member("probes", name).guess(train, labels, test, classes=7, seed=0, device=CPU, **needs)
+    guesses, _, _ = plugins.member("probes", name).guess(train, labels, test, classes=7, seed=0, device=CPU, **needs)
     assert guesses[-1].shape == (400, 5)
     assert guesses[-1][:, 0].max() < 4

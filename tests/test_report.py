@@ -14,13 +14,14 @@ from study_fakes import portrait
 
 from stages import Paths, write_json
 from stages import report as stage
-from vicreg import images, params, splits
-from vicreg.intervals import packed
-from vicreg.reporting import style, svg
+from vicreg.data import images, splits
+from vicreg.evaluation.intervals import packed
+from vicreg.reporting.figures import style, svg
+from vicreg.study import params
 
 ROOT = Path(__file__).parents[1]
 STUDY = Paths("embedded")
-NOT_RUN = "not run: `published.weights` names no file"
+NOT_RUN = "not run: `pretrained.weights` names no file"
 PICTURED = ("answer", "collapse", "confusion", "map", "neighbours", "pairs", "views")
 CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
 FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv"}

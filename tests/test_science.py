@@ -12,7 +12,9 @@ import torch
 from cifar_fakes import made_up
 from conftest import Repository
 
-from vicreg import blind, chance, checks, images, intervals, lookup, splits
+from vicreg.data import images, split_checks, splits
+from vicreg.evaluation import intervals, run_probe, sanity_check
+from vicreg.io import plugins
 
 CPU = torch.device("cpu")
 PROBES: dict[str, dict[str, Any]] = {
@@ -49,8 +51,8 @@ def with_copy(data: dict[str, images.Images], source: tuple[str, int], target: t
 @pytest.mark.parametrize("protocol", ["report", "standard"])
 def test_a_sound_split_is_marked_and_trusted_again_with_the_data_it_was_made_for(data, protocol, tmp_path):
     split = drawn(data, protocol)
-    splits.save_split(checks.marked(split, data, protocol), tmp_path / "split.npz")
-    again = checks.trusted(images.load_arrays(tmp_path / "split.npz"), data, protocol)
+    splits.save_split(split_checks.marked(split, data, protocol), tmp_path / "split.npz")
+    again = split_checks.trusted(images.load_arrays(tmp_path / "split.npz"), data, protocol)
     assert again.keys() == split.keys() == splits.load_split(tmp_path / "split.npz").keys()
     assert all(np.array_equal(again[name], split[name]) for name in split)
 
@@ -71,17 +73,17 @@ def test_an_image_on_both_sides_of_a_test_stops_the_study_whichever_dataset_it_i
     ends = [(name.partition("/")[0], int(split[name][-1])) for name in (one, other)]
     leaking = with_copy(data, *ends)
     with pytest.raises(ValueError, match=rf"`{one}` and `{other}` share \d images.*`{protocol}`.*`dvc repro split`"):
-        checks.marked(split, leaking, protocol)
+        split_checks.marked(split, leaking, protocol)
 
 
 def test_what_the_protocols_may_share_passes(data):
     split = drawn(data)
     seen, trains = ("primary", int(split["primary/pretrain"][0])), ("transfer", int(split["transfer/probe_train"][0]))
-    checks.marked(split, with_copy(data, seen, trains), "report")
+    split_checks.marked(split, with_copy(data, seen, trains), "report")
     shared = split | {"primary/probe_train": np.concatenate([split["primary/pretrain"], split["primary/probe_train"]])}
-    checks.marked(shared, data, "standard")
+    split_checks.marked(shared, data, "standard")
     with pytest.raises(ValueError, match="`primary/pretrain` and `primary/probe_train` share"):
-        checks.marked(shared, data, "report")
+        split_checks.marked(shared, data, "report")
 
 
 @pytest.mark.parametrize(
@@ -95,11 +97,11 @@ def test_what_the_protocols_may_share_passes(data):
 )
 @pytest.mark.parametrize("role", ["primary", "transfer"])
 def test_a_split_made_for_other_images_is_not_trusted(data, change, message, role):
-    split = checks.marked(drawn(data), data, "report")
+    split = split_checks.marked(drawn(data), data, "report")
     with pytest.raises(ValueError, match=f"not made for the images of `{role}` that are there now; run `dvc repro spl"):
-        checks.trusted(split, data | {role: change(data[role])}, "report")
+        split_checks.trusted(split, data | {role: change(data[role])}, "report")
     with pytest.raises(ValueError, match="not made for the images of `primary`"):
-        checks.trusted(drawn(data), data, "report")
+        split_checks.trusted(drawn(data), data, "report")
 
 
 def first(value: int) -> Any:
@@ -124,7 +126,7 @@ def test_positions_that_are_none_stop_the_study(data, change, message):
     if changed is not None:
         split["transfer/probe_train"] = changed
     with pytest.raises(ValueError, match=rf"`transfer/probe_train`.*{message}|{message}.*run `dvc repro split` again"):
-        checks.marked(split, data, "report")
+        split_checks.marked(split, data, "report")
 
 
 @pytest.mark.parametrize("part", ["probe_train", "probe_test"])
@@ -133,7 +135,7 @@ def test_a_class_that_no_image_of_a_probe_has_stops_the_study(data, part):
     kept = split[f"transfer/{part}"]
     split[f"transfer/{part}"] = kept[known.labels[kept] != 3]
     with pytest.raises(ValueError, match=rf"`transfer/{part}` holds no image of 1 of 10 classes of made up: 'cat'"):
-        checks.marked(split, data, "report")
+        split_checks.marked(split, data, "report")
 
 
 # --- What a probe sees -------------------------------------------------------------------------------------------
@@ -166,26 +168,26 @@ def test_a_probe_guesses_before_the_test_labels_are_read(tmp_path):
     start = content.rindex(labels)
     assert content.count(labels) == 2, "those of training and test are alike here"
     path.write_bytes(content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :])
-    seen = blind.load(path)
+    seen = run_probe.load(path)
     assert "probe_test_labels" not in seen
-    guesses, _, _ = blind.guess("knn", seen, PROBES["knn"], seed=0, device=CPU)
+    guesses, _, _ = run_probe.guess("knn", seen, PROBES["knn"], seed=0, device=CPU)
     with pytest.raises(ValueError, match=r"features\.npz is damaged .*Bad CRC.*make it again"):
-        blind.revealed(path, seen, guesses)
+        run_probe.revealed(path, seen, guesses)
 
 
 def test_test_labels_come_in_exchange_for_final_guesses(tmp_path):
     path = write(tmp_path)
-    seen = blind.load(path)
-    guesses, _, _ = blind.guess("linear", seen, {"epochs": 2}, seed=0, device=CPU)
+    seen = run_probe.load(path)
+    guesses, _, _ = run_probe.guess("linear", seen, {"epochs": 2}, seed=0, device=CPU)
     assert len(guesses) == 2
     with pytest.raises(ValueError, match="read-only"):
         guesses[-1][0, 0] = 3
     for early in ([], [guesses[0].copy()]):
         with pytest.raises(ValueError, match="test labels are read only when the guesses are final"):
-            blind.revealed(path, seen, early)
-    np.testing.assert_array_equal(blind.revealed(path, seen, guesses), features()["probe_test_labels"])
+            run_probe.revealed(path, seen, early)
+    np.testing.assert_array_equal(run_probe.revealed(path, seen, guesses), features()["probe_test_labels"])
     with pytest.raises(ValueError, match="linear must not see `probe_test_labels`"):
-        blind.guess("linear", features(), {}, seed=0, device=CPU)
+        run_probe.guess("linear", features(), {}, seed=0, device=CPU)
 
 
 TRAIN, TEST = features()["probe_train"], features()["probe_test"]
@@ -212,7 +214,7 @@ LABELS = features()["probe_train_labels"]
 )
 def test_features_on_which_no_probe_can_be_judged_are_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=rf"features\.npz.*{message}"):
-        blind.load(write(tmp_path, **changes))
+        run_probe.load(write(tmp_path, **changes))
 
 
 @pytest.mark.parametrize(
@@ -226,19 +228,19 @@ def test_features_on_which_no_probe_can_be_judged_are_refused(tmp_path, changes,
 )
 def test_test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
     path = write(tmp_path, probe_test_labels=labels)
-    seen = blind.load(path)
-    guesses, _, _ = blind.guess("knn", seen, {}, seed=0, device=CPU)
+    seen = run_probe.load(path)
+    guesses, _, _ = run_probe.guess("knn", seen, {}, seed=0, device=CPU)
     with pytest.raises(ValueError, match=message):
-        blind.revealed(path, seen, guesses)
+        run_probe.revealed(path, seen, guesses)
 
 
 def test_an_encoder_that_did_not_run_has_no_features(tmp_path):
     images.save_arrays({"not_run": np.array("no weights")}, tmp_path / "features.npz")
-    assert str(blind.load(tmp_path / "features.npz")["not_run"]) == "no weights"
+    assert str(run_probe.load(tmp_path / "features.npz")["not_run"]) == "no weights"
     for content in (b"", b"hello"):
         (tmp_path / "features.npz").write_bytes(content)
         with pytest.raises(ValueError, match=r"features\.npz is damaged"):
-            blind.load(tmp_path / "features.npz")
+            run_probe.load(tmp_path / "features.npz")
 
 
 # --- Chance ------------------------------------------------------------------------------------------------------
@@ -246,12 +248,12 @@ def test_an_encoder_that_did_not_run_has_no_features(tmp_path):
 
 def fake(monkeypatch: pytest.MonkeyPatch, guess: Any) -> None:
     """Let every probe guess by this function."""
-    monkeypatch.setattr(lookup, "member", lambda family, name: SimpleNamespace(guess=guess))
+    monkeypatch.setattr(plugins, "member", lambda family, name: SimpleNamespace(guess=guess))
 
 
 def shuffled(train, labels, test, *, classes, seed, device, **settings):
     """A broken probe: it learns the labels of other images."""
-    from vicreg.probes import linear
+    from vicreg.evaluation.probes import linear
 
     labels = np.random.default_rng(1).permutation(labels)
     return linear.guess(train, labels, test, classes=classes, seed=seed, device=device, **settings)
@@ -259,18 +261,18 @@ def shuffled(train, labels, test, *, classes, seed, device, **settings):
 
 def forgetful(*args: Any, **settings: Any) -> Any:
     """A probe whose head is not what it guessed by."""
-    from vicreg.heads.linear import Head
-    from vicreg.probes import linear
+    from vicreg.evaluation.classifiers.linear import Head
+    from vicreg.evaluation.probes import linear
 
     guesses, chosen, head = linear.guess(*args, **settings)
     return guesses, chosen, Head(head.mean, head.scale, -head.weight, head.bias)
 
 
 def judged(probe: str, settings: dict[str, Any], known: dict[str, np.ndarray]) -> dict[str, Any]:
-    seen = {name: array for name, array in known.items() if name != blind.HIDDEN}
-    guesses, _, _ = blind.guess(probe, seen, settings, seed=0, device=CPU)
-    score = intervals.score(guesses, known[blind.HIDDEN], seed=0)
-    return chance.cleared(score, probe, settings, seen, seed=0, device=CPU)
+    seen = {name: array for name, array in known.items() if name != run_probe.HIDDEN}
+    guesses, _, _ = run_probe.guess(probe, seen, settings, seed=0, device=CPU)
+    score = intervals.score(guesses, known[run_probe.HIDDEN], seed=0)
+    return sanity_check.cleared(score, probe, settings, seen, seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("wrong", [np.full((400, 4), 7), TEST])
@@ -288,22 +290,22 @@ def test_a_head_that_does_not_guess_as_the_probe_did_is_refused(monkeypatch):
         judged("linear", {}, features())
 
 
-@pytest.mark.parametrize("probe", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("probe", sorted(plugins.names("probes")))
 @pytest.mark.parametrize(("count", "dimensions", "classes"), [(300, 16, 10), (900, 16, 100), (5000, 64, 100)])
 def test_every_probe_separates_what_can_be_separated(probe, count, dimensions, classes):
-    easy, labels = chance.separable(count, dimensions, classes, seed=0)
-    guesses, _, _ = blind.guess(probe, easy, PROBES[probe], seed=0, device=CPU)
+    easy, labels = sanity_check.separable(count, dimensions, classes, seed=0)
+    guesses, _, _ = run_probe.guess(probe, easy, PROBES[probe], seed=0, device=CPU)
     assert (guesses[-1][:, 0] == labels).mean() > 0.9
 
 
-@pytest.mark.parametrize("probe", sorted(lookup.names("probes")))
+@pytest.mark.parametrize("probe", sorted(plugins.names("probes")))
 def test_a_sound_probe_on_empty_features_is_recorded_as_at_chance_and_goes_on(probe):
     random = np.random.default_rng(5)
     noise = {part: random.normal(size=(400, 12)).astype(np.float32) for part in ("probe_train", "probe_test")}
     empty = features() | noise
     score = judged(probe, PROBES[probe], empty)
     assert score["at_chance"] is True
-    assert "cannot be told from chance, 25.0%. The probe separates synthetic" in chance.warning(probe, score, 4)
+    assert "cannot be told from chance, 25.0%. The probe separates synthetic" in sanity_check.warning(probe, score, 4)
     assert judged(probe, PROBES[probe], features())["at_chance"] is False
 
 

@@ -13,11 +13,11 @@ import study_fakes as fakes
 from conftest import digest
 from typer.testing import CliRunner
 
-from vicreg import cli
-from vicreg.reporting import seeds as repetitions
+from vicreg.cli import main
+from vicreg.compare import seeds as repetitions
+from vicreg.compare.metrics_file import Metrics
+from vicreg.compare.report_source import Side
 from vicreg.reporting.metrics import metrics
-from vicreg.reporting.metrics_file import Metrics
-from vicreg.reporting.sides import Side
 
 TOP1: dict[int, dict[str, float | None]] = {
     0: {"random": 0.2, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None},
@@ -41,7 +41,7 @@ def written(name: str, seed: int, scores: Mapping[str, float | None] | None = No
 
 
 def seeds(*arguments: str, status: int = 0) -> str:
-    found = CliRunner().invoke(cli.app, ["seeds", *arguments])
+    found = CliRunner().invoke(main.app, ["seeds", *arguments])
     assert found.exit_code == status, found.output
     return " ".join(found.output.split())
 

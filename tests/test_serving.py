@@ -20,8 +20,12 @@ import torch
 from cifar_fakes import made_up
 from conftest import environment, runs_in
 
-from vicreg import blind, encoder, evaluation, head_files, publishing, registry, serving, tracking, weights
 from vicreg.backbones import resnet18
+from vicreg.evaluation import metrics, probe_files, run_probe
+from vicreg.io import weights
+from vicreg.nn import encoder
+from vicreg.serving import classifier, publish
+from vicreg.tracking import model_registry, runs
 
 # MLflow's models are imported with a warning about MLflow's own types.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -33,7 +37,7 @@ IMAGES = made_up(train=30, test=4)
 TESTED = IMAGES.take(IMAGES.official == "test")
 
 
-def judged(folder: Path, seed: int = 0, top1: float = 0.4) -> serving.Classifier:
+def judged(folder: Path, seed: int = 0, top1: float = 0.4) -> classifier.Classifier:
     """An encoder and a linear probe, in files as the stages write them."""
     torch.manual_seed(seed)
     frozen = encoder.Encoder(resnet18.build(**PARAMETERS), [0.5] * 3, [0.25] * 3)
@@ -43,14 +47,14 @@ def judged(folder: Path, seed: int = 0, top1: float = 0.4) -> serving.Classifier
     parts = {"probe_train": train, "probe_test": TESTED}
     known = {part: encoder.represent(frozen, images.pixels, CPU) for part, images in parts.items()}
     known |= {"probe_train_labels": train.labels, "classes": np.array(IMAGES.classes)}
-    _, _, head = blind.guess("linear", known, {"epochs": 2}, seed=0, device=CPU)
+    _, _, head = run_probe.guess("linear", known, {"epochs": 2}, seed=0, device=CPU)
     about = {"encoder": "cifar_aug", "weights": weights.digest(frozen), "top1": {"primary": {"linear": top1}}}
-    head_files.save(heads, {("primary", "linear"): head}, about)
-    return serving.Classifier(model, heads, "primary", "linear")
+    probe_files.save(heads, {("primary", "linear"): head}, about)
+    return classifier.Classifier(model, heads, "primary", "linear")
 
 
-def publish(model: serving.Classifier) -> dict[str, Any]:
-    return publishing.publish(TITLE, model, study="embedded", known=IMAGES, tested=TESTED)
+def registered(model: classifier.Classifier) -> dict[str, Any]:
+    return publish.publish(TITLE, model, study="embedded", known=IMAGES, tested=TESTED)
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +67,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DVC_ROOT", str(folder))
         (folder / "elsewhere").mkdir()
         patch.chdir(folder / "elsewhere")
-        tracking.create_database(folder / "mlflow.db")
+        runs.create_database(folder / "mlflow.db")
         yield folder
 
 
 @pytest.fixture(scope="module")
 def published(root: Path) -> dict[str, Any]:
-    return publish(judged(root / "models"))
+    return registered(judged(root / "models"))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,15 @@ def address(root: Path, published: dict[str, Any]) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = root / "server.log"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{TITLE}@{registry.ALIAS}"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "--model-uri",
+        f"models:/{TITLE}@{model_registry.ALIAS}",
+    ]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     env = environment(root) | {"MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
     env["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -122,12 +134,12 @@ def test_mlflow_serves_the_probes_own_predictions(address: str, root: Path) -> N
     answered = np.array(ask(address, TESTED.pixels[:6].tolist()))
     frozen, head = (
         encoder.load(root / "models/0.safetensors"),
-        head_files.load(root / "models/probes/0.safetensors", "primary", "linear"),
+        probe_files.load(root / "models/probes/0.safetensors", "primary", "linear"),
     )
     y = torch.from_numpy(encoder.represent(frozen, TESTED.pixels[:6], CPU))
     np.testing.assert_allclose(answered, head(y).numpy(), atol=1e-5)
-    guesses = evaluation.ranked(head.scores(y).numpy())  # type: ignore[operator]
-    np.testing.assert_array_equal(evaluation.ranked(answered), guesses)
+    guesses = metrics.ranked(head.scores(y).numpy())  # type: ignore[operator]
+    np.testing.assert_array_equal(metrics.ranked(answered), guesses)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((1, 31, 32, 3), int), np.full((1, 32, 32, 3), 256)])
@@ -141,7 +153,7 @@ def test_a_model_says_what_it_takes_and_gives_and_where_it_comes_from(root: Path
     from mlflow.models import Model
 
     client = MlflowClient(f"sqlite:///{root}/mlflow.db")
-    found = client.get_model_version_by_alias(TITLE, registry.ALIAS)
+    found = client.get_model_version_by_alias(TITLE, model_registry.ALIAS)
     assert (str(found.version), published["uri"]) == (published["version"], f"models:/{TITLE}/1")
     assert {"encoder": "cifar_aug", "probe": "linear", "top1": "0.4"}.items() <= found.tags.items()
     [run] = [run for run in runs_in(root / "mlflow.db") if run.info.run_id == found.run_id]
@@ -160,25 +172,25 @@ def test_a_model_says_what_it_takes_and_gives_and_where_it_comes_from(root: Path
 def test_the_same_model_keeps_its_version_and_another_gets_one(root: Path, published: dict[str, Any]) -> None:
     before = len(runs_in(root / "mlflow.db"))
     assert "MLFLOW_TRACKING_URI" not in os.environ and not list((root / "elsewhere").iterdir())
-    assert publish(judged(root / "again")) == published
+    assert registered(judged(root / "again")) == published
     assert len(runs_in(root / "mlflow.db")) == before
-    worse = publish(judged(root / "worse", seed=1, top1=0.3))
+    worse = registered(judged(root / "worse", seed=1, top1=0.3))
     assert worse["version"] == "2"
     assert alias(root) == "1", "a worse model takes no alias from a better one on the same test images"
-    better = publish(judged(root / "better", seed=1, top1=0.5))
+    better = registered(judged(root / "better", seed=1, top1=0.5))
     assert (better["version"], alias(root)) == ("3", "3")
 
 
 def alias(root: Path) -> str:
-    client, _ = tracking.store(f"sqlite:///{root}/mlflow.db")
-    return str(client.get_model_version_by_alias(TITLE, registry.ALIAS).version)
+    client, _ = runs.store(f"sqlite:///{root}/mlflow.db")
+    return str(client.get_model_version_by_alias(TITLE, model_registry.ALIAS).version)
 
 
 def test_a_head_of_other_weights_answers_nothing(tmp_path: Path) -> None:
     judged(tmp_path, seed=1)
     judged(tmp_path, seed=2)
     with pytest.raises(ValueError, match=r"1\.safetensors belongs to other weights than those in .*2\.safetensors"):
-        serving.Classifier(tmp_path / "2.safetensors", tmp_path / "probes/1.safetensors", "primary", "linear")
+        classifier.Classifier(tmp_path / "2.safetensors", tmp_path / "probes/1.safetensors", "primary", "linear")
 
 
 def test_the_best_is_the_highest_top1_and_of_equals_the_first() -> None:
@@ -187,7 +199,7 @@ def test_the_best_is_the_highest_top1_and_of_equals_the_first() -> None:
         "cifar_aug": {"primary": {"linear": 0.3, "knn": 0.1}, "transfer": {"linear": 0.2}},
         "resnet50_paper": {},
     }
-    assert serving.best(top1, "primary") == ("random", "knn")
-    assert serving.best(top1, "transfer") == ("cifar_aug", "linear")
+    assert classifier.best(top1, "primary") == ("random", "knn")
+    assert classifier.best(top1, "transfer") == ("cifar_aug", "linear")
     with pytest.raises(ValueError, match="no encoder ran on the dataset `primary`"):
-        serving.best({"resnet50_paper": {}}, "primary")
+        classifier.best({"resnet50_paper": {}}, "primary")

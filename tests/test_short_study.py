@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from vicreg.reporting import seeds, sweeps
+from vicreg.compare import seeds, sweeps
+from vicreg.compare.rows import by
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.markdown import percent
-from vicreg.reporting.rows import by
 
 FOLDER = Path(__file__).parent.parent / "reports" / "cifar_short"
 NUMBERS = ("top1", "top1_low", "top1_high", "top5", "gain")

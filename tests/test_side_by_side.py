@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vicreg import cli
-from vicreg.reporting import side_by_side, sides
+from vicreg.cli import main
+from vicreg.compare import report_source, side_by_side
 
 SIZES = {"source": "official", "primary": "cifar10", "transfer": "cifar100", "epochs": 30, "fractions": {"probe": 1.0}}
 
@@ -53,7 +53,7 @@ def written(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def page(a: Path | str, b: Path | str) -> str:
-    return side_by_side.document(sides.find(str(a)), sides.find(str(b)))
+    return side_by_side.document(report_source.find(str(a)), report_source.find(str(b)))
 
 
 class Words(HTMLParser):
@@ -124,7 +124,10 @@ def test_what_differs_is_listed_and_what_is_equal_is_not(tmp_path):
     other = report(random=0.3)
     other["study"]["seed"] = 1
     other["study"]["sizes"]["fractions"]["probe"] = 0.5
-    a, b = sides.find(str(written(tmp_path / "a", report(random=0.3)))), sides.find(str(written(tmp_path / "b", other)))
+    a, b = (
+        report_source.find(str(written(tmp_path / "a", report(random=0.3)))),
+        report_source.find(str(written(tmp_path / "b", other))),
+    )
     assert side_by_side.changes(a, b) == [("seed", "0", "1"), ("fractions.probe", "1.0", "0.5")]
     assert "Nothing that the reports record." in page(tmp_path / "a", tmp_path / "a")
 
@@ -137,8 +140,8 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     others["study"]["datasets"]["cifar10"]["fingerprints"]["test"] = "c"
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}
     elsewhere["shapes10"] = elsewhere.pop("cifar10")
-    a = sides.find(str(written(tmp_path / "a", plain)))
-    better = sides.find(str(written(tmp_path / "better", report(random=0.4))))
+    a = report_source.find(str(written(tmp_path / "a", plain)))
+    better = report_source.find(str(written(tmp_path / "better", report(random=0.4))))
     assert not list(side_by_side.warnings(a, better))
     assert ["the same report" in said for said in side_by_side.warnings(a, a)] == [True]
     for number, (found, message) in enumerate(
@@ -149,7 +152,7 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
             (elsewhere, "no dataset in common"),
         ]
     ):
-        b = sides.find(str(written(tmp_path / f"b{number}", found)))
+        b = report_source.find(str(written(tmp_path / f"b{number}", found)))
         (said,) = side_by_side.warnings(a, b)
         assert message in said
 
@@ -196,7 +199,7 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     for changed, own in ({}, True), ({"epochs": 99}, False):
         write_parameters(repository, **parameters(0.3, **changed))
         git("commit", "--quiet", "--all", "--message", "Other parameters")
-        assert [sides.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
+        assert [report_source.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
 
 
 @pytest.mark.parametrize(
@@ -211,13 +214,15 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     ],
 )
 def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_parameters(repository, name, top1, scale):
-    found = sides.find(name)
+    found = report_source.find(name)
     assert found.metrics.scores["cifar10"]["random"]["linear"]["top1"] == top1
     assert found.params == {"study": "s", **parameters(scale)}
 
 
 def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
-    assert side_by_side.changes(sides.find("HEAD~1"), sides.find("quick-idea")) == [("aug.scale_min", "0.2", "0.4")]
+    assert side_by_side.changes(report_source.find("HEAD~1"), report_source.find("quick-idea")) == [
+        ("aug.scale_min", "0.2", "0.4")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
 )
 def test_a_study_that_is_not_there_is_an_error_that_says_what_there_is(repository, name, message):
     with pytest.raises(ValueError, match=message):
-        sides.find(name)
+        report_source.find(name)
 
 
 def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
@@ -244,8 +249,8 @@ def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
     with pytest.raises(
         ValueError, match=rf"2 experiments are called 'quick-idea': name the commit of one, .*{head[:10]}"
     ):
-        sides.find("quick-idea")
-    assert sides.find(head).metrics.scores["cifar10"]["random"]["linear"]["top1"] == 0.5
+        report_source.find("quick-idea")
+    assert report_source.find(head).metrics.scores["cifar10"]["random"]["linear"]["top1"] == 0.5
 
 
 def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tmp_path, monkeypatch):
@@ -253,18 +258,18 @@ def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tm
     written(tmp_path / "a", report(random=0.3))
     assert "CIFAR-10" in page("a", "a")
     with pytest.raises(ValueError, match="there is no study in reports/ here"):
-        sides.find("HEAD")
+        report_source.find("HEAD")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"study": {}}', b"[" * 100_000])
 def test_a_damaged_report_is_a_clear_error(tmp_path, content):
     written(tmp_path, {}).joinpath("metrics.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"metrics\.json is no metrics\.json of a study"):
-        sides.find(str(tmp_path))
+        report_source.find(str(tmp_path))
 
 
 def test_the_command_writes_the_page(repository):
-    done = CliRunner().invoke(cli.app, ["report", "HEAD~1", "quick-idea", "--out", "out/idea.html"])
+    done = CliRunner().invoke(main.app, ["report", "HEAD~1", "quick-idea", "--out", "out/idea.html"])
     assert done.exit_code == 0 and done.output.startswith("out/idea.html: open it in a browser")
     assert re.search(r"<title>HEAD~1 and quick-idea, side by side</title>", Path("out/idea.html").read_text())
-    assert CliRunner().invoke(cli.app, ["report", "HEAD~1", "nowhere"]).exit_code == 1
+    assert CliRunner().invoke(main.app, ["report", "HEAD~1", "nowhere"]).exit_code == 1

@@ -15,12 +15,12 @@ import pytest
 from cifar_fakes import add_member, made_up, write_archive, write_pickles, write_png
 from PIL import Image
 
-from vicreg import cifar_files
-from vicreg.cifar_files import read_archive, read_pickle
-from vicreg.genuine import recognise
-from vicreg.images import Images, fingerprints, in_canonical_order
-from vicreg.png_files import read_png
-from vicreg.sources import embedded, local, official
+from vicreg.data import cifar_files
+from vicreg.data.cifar import recognise
+from vicreg.data.cifar_files import read_archive, read_pickle
+from vicreg.data.images import Images, fingerprints, in_canonical_order
+from vicreg.data.png_files import read_png
+from vicreg.data.sources import local, official, synthetic
 
 
 def read(folder: Path, dataset: str = "cifar10") -> Images:
@@ -99,7 +99,7 @@ def test_a_deliberate_subset_says_so_in_its_name() -> None:
 
 
 def test_drawn_images_are_not_held_against_cifar() -> None:
-    drawn = embedded.load("shapes10", folder=None, scratch=Path(), fraction=0.001, seed=0)
+    drawn = synthetic.load("shapes10", folder=None, scratch=Path(), fraction=0.001, seed=0)
     assert recognise(drawn, "shapes10") is drawn
 
 

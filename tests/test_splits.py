@@ -8,8 +8,8 @@ import pytest
 from cifar_fakes import made_up
 from conftest import digest
 
-from vicreg.images import Images, pixel_digests
-from vicreg.splits import has_copies, load_split, save_split, split, train_copies_of_test
+from vicreg.data.images import Images, pixel_digests
+from vicreg.data.splits import has_copies, load_split, save_split, split, train_copies_of_test
 
 FULL = {"pretrain": 1.0, "probe": 1.0}
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from typer.testing import CliRunner
 
-from vicreg import cli, experiments, tracking
-from vicreg.reporting import sweeps
+from vicreg.cli import main
+from vicreg.compare import sweeps
+from vicreg.tracking import query, runs
 
 SCALES = {"workspace": 0.2, "larger": 0.4, "quick idea": 0.08}
 ABOUT: dict[str, Any] = {"study": "embedded", "fingerprint": "ab" * 32}
@@ -33,11 +34,11 @@ def track(
     monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
     params = {"seed": seed, "aug": {"scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
     both = ABOUT | {"encoder": "cifar_aug", "params": params}
-    with tracking.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
+    with runs.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
         for epoch in (4, 8):
             run.metrics({"online/top1": top1 * epoch / 8, "online/top5": 0.9}, epoch)
     for dataset in datasets:
-        with tracking.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
+        with runs.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
             run.metrics({"top1": top1, "top1_low": top1 - 0.01, "top1_high": top1 + 0.02, "top5": 0.9})
 
 
@@ -60,9 +61,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("DVC_EXP_NAME", "broken")
         with (
             pytest.raises(RuntimeError),
-            tracking.run(
-                "broken", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={"seed": 0}, **ABOUT
-            ),
+            runs.run("broken", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={"seed": 0}, **ABOUT),
         ):
             raise RuntimeError
     return folder
@@ -73,11 +72,11 @@ def here(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(store))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((Path(cli.__file__).parents[1] / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes((Path(main.__file__).parents[1] / "params.yaml").read_bytes())
 
 
 def sweep(*arguments: str, status: int = 0) -> str:
-    found = CliRunner().invoke(cli.app, ["sweep", *arguments])
+    found = CliRunner().invoke(main.app, ["sweep", *arguments])
     assert found.exit_code == status, found.output
     return found.output
 
@@ -145,18 +144,18 @@ def test_seeds_are_joined_by_their_mean() -> None:
 
 def test_a_name_with_an_equals_sign_is_a_name() -> None:
     known = ("lr=0.1", "b", "c")
-    assert experiments.grouped(["lr=0.1"], known) == {"lr=0.1": ["lr=0.1"]}
-    assert experiments.grouped(["x=lr=0.1", "y=b,c,b"], known) == {"x": ["lr=0.1"], "y": ["b", "c"]}
+    assert query.grouped(["lr=0.1"], known) == {"lr=0.1": ["lr=0.1"]}
+    assert query.grouped(["x=lr=0.1", "y=b,c,b"], known) == {"x": ["lr=0.1"], "y": ["b", "c"]}
 
 
 def test_labels_that_differ_in_their_seeds_alone_have_no_settings() -> None:
-    found = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug")
+    found = query.online(["workspace", "seed-1"], "embedded", "cifar_aug")
     assert found.settings == {"workspace": {}, "seed-1": {}}
 
 
 def test_datasets_that_were_run_with_different_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different aug\.scale_min"):
-        experiments.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
+        query.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
 
 
 def test_values_that_lie_far_apart_stand_on_a_logarithmic_axis() -> None:
@@ -232,7 +231,7 @@ def test_values_that_are_no_numbers_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "blind")
-    with tracking.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
+    with runs.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
         pass
     with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_every`"):
-        experiments.online(["blind"], "embedded", "cifar_aug")
+        query.online(["blind"], "embedded", "cifar_aug")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vicreg.intervals import packed
-from vicreg.reporting import comparison, markdown, published, sentences, tables
+from vicreg.evaluation.intervals import packed
+from vicreg.reporting import literature, markdown, markdown_report, summary, tables
 from vicreg.reporting.metrics import accuracies, best_two, metrics
 from vicreg.reporting.study import Dataset, Study, versions
 
@@ -56,7 +56,7 @@ def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study
 RANDOM = score(0.30004, 0.26, 0.34)
 BETTER = score(0.61249, 0.57, 0.65)
 BOTH = {"random": evaluation(linear=RANDOM), "cifar_aug": evaluation(linear=BETTER)}
-NOT_RUN = {"not_run": "not run: `published.weights` names no file"}
+NOT_RUN = {"not_run": "not run: `literature.weights` names no file"}
 
 
 def rows(table: str) -> list[list[str]]:
@@ -102,7 +102,7 @@ def test_without_the_baseline_there_is_no_gain(evaluations):
     found = accuracies(evaluations, "primary")
     assert "gain" not in found["cifar_aug"]["linear"]
     assert rows(tables.comparison(dataset(), found))[1][5] == "no baseline"
-    assert "no gain to state" in sentences.answer(found)
+    assert "no gain to state" in summary.answer(found)
 
 
 @pytest.mark.parametrize("genuine", [True, False])
@@ -112,7 +112,7 @@ def test_an_encoder_that_did_not_run_has_words_and_no_number_in_its_row(genuine)
     row = rows(tables.comparison(dataset("cifar10", genuine=genuine), found))[-1]
     assert row[:3] == ["all", "`resnet50_paper`", "not run"]
     assert set(row[3:]) == {""}
-    assert sentences.not_run(found) == ["`resnet50_paper` was not run: `published.weights` names no file."]
+    assert summary.not_run(found) == ["`resnet50_paper` was not run: `literature.weights` names no file."]
 
 
 def test_published_figures_stand_beside_the_linear_probe_of_genuine_data():
@@ -126,17 +126,17 @@ def test_published_figures_stand_beside_the_linear_probe_of_genuine_data():
 
 @pytest.mark.parametrize("key", ["shapes10", "cifar10"])
 def test_no_published_figure_is_anywhere_in_a_report_on_other_data(key):
-    text = comparison.document(study(BOTH, dataset(key, drawn=key == "shapes10")))
-    for source in published.SOURCES.values():
+    text = markdown_report.document(study(BOTH, dataset(key, drawn=key == "shapes10")))
+    for source in literature.SOURCES.values():
         assert source.reference not in text
-    for figure in published.FIGURES:
+    for figure in literature.FIGURES:
         assert f"{figure.top1:g}" not in text
 
 
 def test_a_report_on_genuine_data_names_every_source_and_its_protocol():
     both = (dataset("cifar10", genuine=True, drawn=False), dataset("cifar100", genuine=True, slot="transfer"))
-    text = comparison.document(study(BOTH, *both))
-    for source in published.SOURCES.values():
+    text = markdown_report.document(study(BOTH, *both))
+    for source in literature.SOURCES.values():
         assert source.reference in text and source.protocol in text
     for number in ("85.5", "not given", "92.07", "99.74", "68.54", "90.83", "82.2", "54.6"):
         assert number in text
@@ -144,9 +144,9 @@ def test_a_report_on_genuine_data_names_every_source_and_its_protocol():
 
 
 def test_data_that_is_not_cifar_is_called_so():
-    assert "drawn pictures, not CIFAR" in (sentences.warning(dataset()) or "")
-    assert "not complete CIFAR" in (sentences.warning(dataset("cifar10", drawn=False)) or "")
-    assert sentences.warning(dataset("cifar10", genuine=True, drawn=False)) is None
+    assert "drawn pictures, not CIFAR" in (summary.warning(dataset()) or "")
+    assert "not complete CIFAR" in (summary.warning(dataset("cifar10", drawn=False)) or "")
+    assert summary.warning(dataset("cifar10", genuine=True, drawn=False)) is None
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,15 @@ def test_data_that_is_not_cifar_is_called_so():
 )
 def test_the_answer_is_honest(top1, low, high, words):
     found = accuracies({"random": evaluation(linear=RANDOM), "x": evaluation(linear=score(top1, low, high))}, "primary")
-    answer = sentences.answer(found)
+    answer = summary.answer(found)
     assert words in answer and answer.startswith("With the linear probe, ")
     assert ("may be chance" in answer) == (abs(top1 - 0.3) < 0.02)
 
 
 def test_the_answer_of_a_study_in_which_little_ran():
-    assert sentences.answer({"x": NOT_RUN}) == "No encoder ran, so there is nothing to compare."
+    assert summary.answer({"x": NOT_RUN}) == "No encoder ran, so there is nothing to compare."
     only = accuracies({"random": evaluation(linear=RANDOM)}, "primary")
-    assert sentences.answer(only) == "Only `random` ran: 30.0 % top-1 with the linear probe."
+    assert summary.answer(only) == "Only `random` ran: 30.0 % top-1 with the linear probe."
 
 
 def test_odd_names_cannot_break_a_table():
@@ -199,7 +199,7 @@ def test_settings_are_named_by_encoder_where_they_differ():
         return evaluation(logistic=score(0.5, 0.4, 0.6) | {"settings": settings})
 
     found = study({"a": result(C=0.1, standardise=True), "b": result(C=1.0, standardise=True)})
-    assert sentences.settings(found, dataset()) == ["logistic: C 0.1 for `a`, 1.0 for `b`, standardise yes"]
+    assert summary.settings(found, dataset()) == ["logistic: C 0.1 for `a`, 1.0 for `b`, standardise yes"]
 
 
 def test_pretraining_shows_whatever_a_method_reports():
@@ -211,7 +211,7 @@ def test_pretraining_shows_whatever_a_method_reports():
 
 
 def test_the_document_says_how_its_numbers_came_about():
-    text = comparison.document(study(BOTH))
+    text = markdown_report.document(study(BOTH))
     for fact in (
         "seed 7",
         "`report`",
@@ -276,6 +276,6 @@ def test_the_two_best_are_compared_image_by_image():
     pair = best_two(evaluations, "primary", "linear")
     assert pair is not None and (pair["best"], pair["second"]) == ("b", "a")
     assert 0 < pair["low"] < 0.01 < pair["high"]
-    assert "`b` is +1.0 points ahead of `a`" in sentences.versus(pair) and "chance" not in sentences.versus(pair)
-    assert "may be chance" in sentences.versus(pair | {"low": -0.01})
+    assert "`b` is +1.0 points ahead of `a`" in summary.versus(pair) and "chance" not in summary.versus(pair)
+    assert "may be chance" in summary.versus(pair | {"low": -0.01})
     assert best_two(BOTH, "primary", "linear") is None

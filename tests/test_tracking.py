@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import all_runs_in, environment, results_of, runs_in
 
-from vicreg import machine, tracking
+from vicreg.tracking import runs, system_metrics
 
 FINGERPRINT = "0123456789abcdef" * 4
 ABOUT: dict[str, Any] = {
@@ -25,9 +25,9 @@ ABOUT: dict[str, Any] = {
 }
 LEARN = """
 import sys
-from vicreg import tracking
+from vicreg.tracking import runs
 about = dict(stage="pretrain", study="embedded", dataset="drawn", fingerprint="ab" * 32, params={})
-with tracking.run(sys.argv[1], encoder=sys.argv[1], **about) as run:
+with runs.run(sys.argv[1], encoder=sys.argv[1], **about) as run:
     print("begun", flush=True)
     exec(sys.argv[2])
 """
@@ -38,7 +38,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that is created once: MLflow takes seconds for its tables."""
     folder = tmp_path_factory.mktemp("store") / "with a space, 100 % & more"
     folder.mkdir()
-    tracking.create_database(folder / "mlflow.db")
+    runs.create_database(folder / "mlflow.db")
     return folder
 
 
@@ -63,14 +63,14 @@ def learn(folder: Path, *args: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", LEARN, *args]
     there = folder / "elsewhere"
     there.mkdir(exist_ok=True)
-    package = Path(tracking.__file__).parents[1]
+    package = Path(runs.__file__).parents[1]
     env = environment(folder) | {"DVC_ROOT": str(folder), "PYTHONPATH": str(package)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=there, env=env, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_a_run_says_what_it_is_about(root: Path) -> None:
-    with tracking.run("linear probe", **ABOUT, probe="linear") as run:
+    with runs.run("linear probe", **ABOUT, probe="linear") as run:
         pass
     found = client(root).get_run(run.id)
     assert found.info.run_name == "linear probe"
@@ -87,7 +87,7 @@ def test_a_run_says_what_it_is_about(root: Path) -> None:
 
 
 def test_the_data_is_the_runs_dataset(root: Path) -> None:
-    with tracking.run("pretraining", **ABOUT) as run:
+    with runs.run("pretraining", **ABOUT) as run:
         pass
     [used] = client(root).get_run(run.id).inputs.dataset_inputs
     assert used.dataset.name == "Shapes-10 (drawn)"
@@ -96,7 +96,7 @@ def test_the_data_is_the_runs_dataset(root: Path) -> None:
 
 
 def test_metrics_keep_their_steps(root: Path) -> None:
-    with tracking.run("pretraining", **ABOUT) as run:
+    with runs.run("pretraining", **ABOUT) as run:
         for epoch in range(150):
             run.metrics({"loss": 1 / (1 + epoch), "online/top1": epoch / 150}, step=epoch)
         run.metrics({"last": float("nan")})
@@ -108,8 +108,8 @@ def test_metrics_keep_their_steps(root: Path) -> None:
 
 
 def test_metrics_can_be_read_while_the_run_goes_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
-    with tracking.run("pretraining", **ABOUT) as run:
+    monkeypatch.setattr(runs, "FLUSH_SECONDS", 0.0)
+    with runs.run("pretraining", **ABOUT) as run:
         run.metrics({"loss": 0.5}, step=1)
         found = client(root).get_run(run.id)
         assert (found.info.status, results_of(found)) == ("RUNNING", {"loss": 0.5})
@@ -117,7 +117,7 @@ def test_metrics_can_be_read_while_the_run_goes_on(root: Path, monkeypatch: pyte
 
 def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"weights")
-    with tracking.run("pretraining", **ABOUT) as run:
+    with runs.run("pretraining", **ABOUT) as run:
         run.artifact(tmp_path / "weights.safetensors", folder="weights")
         with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
             run.artifact("nothing.png")
@@ -129,7 +129,7 @@ def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> N
 
 def test_long_values_are_cut_and_many_parameters_are_taken(root: Path) -> None:
     many = {f"p{i}": i for i in range(250)}
-    with tracking.run("pretraining", **ABOUT | {"params": many | {"long": "x" * 9000}}) as run:
+    with runs.run("pretraining", **ABOUT | {"params": many | {"long": "x" * 9000}}) as run:
         pass
     params = client(root).get_run(run.id).data.params
     assert len(params) == 251
@@ -142,7 +142,7 @@ def test_long_values_are_cut_and_many_parameters_are_taken(root: Path) -> None:
     [(ValueError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")],
 )
 def test_a_run_that_is_cut_off_says_so(root: Path, error: BaseException, status: str) -> None:
-    with pytest.raises(type(error)), tracking.run("pretraining", **ABOUT) as run:
+    with pytest.raises(type(error)), runs.run("pretraining", **ABOUT) as run:
         run.metrics({"loss": 3.0}, step=7)
         raise error
     found = client(root).get_run(run.id)
@@ -163,7 +163,7 @@ def test_sigterm_closes_the_run_as_killed(root: Path) -> None:
 def test_experiment_and_commit_become_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "tidal-wave")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee" * 6 + "c0ff")
-    tags = tracking.provenance()
+    tags = runs.provenance()
     assert tags["experiment"] == "tidal-wave"
     assert tags["commit"] == tags["mlflow.source.git.commit"] == "c0ffee" * 6 + "c0ff"
 
@@ -171,17 +171,17 @@ def test_experiment_and_commit_become_tags(root: Path, monkeypatch: pytest.Monke
 def test_the_commit_is_gits_outside_of_experiments(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert "commit" not in tracking.provenance()
+    assert "commit" not in runs.provenance()
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *command], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert tracking.provenance()["commit"] == head
+    assert runs.provenance()["commit"] == head
 
 
 def test_without_git_there_is_no_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert "commit" not in tracking.provenance()
+    assert "commit" not in runs.provenance()
 
 
 def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,20 +191,20 @@ def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(inside)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "user"))
-    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/user/mlflow.db"
+    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/user/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other/runs.db")
-    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
+    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert tracking.tracking_uri() == "http://127.0.0.1:5000"
-    assert tracking.artifact_location("http://127.0.0.1:5000") is None
+    assert runs.tracking_uri() == "http://127.0.0.1:5000"
+    assert runs.artifact_location("http://127.0.0.1:5000") is None
 
 
 def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-    with tracking.run("elsewhere", **ABOUT) as run:
+    with runs.run("elsewhere", **ABOUT) as run:
         pass
     assert client(root).get_run(run.id).info.run_name == "elsewhere"
     assert not list(tmp_path.iterdir())
@@ -212,11 +212,11 @@ def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_a_run_that_was_cut_off_goes_on_without_doubled_or_missing_epochs(root: Path, tmp_path: Path) -> None:
     remembered = tmp_path / "mlflow_run"
-    with pytest.raises(SystemExit), tracking.run("first", **ABOUT, remembered=remembered) as first:
+    with pytest.raises(SystemExit), runs.run("first", **ABOUT, remembered=remembered) as first:
         for epoch in (1, 2, 3):
             first.metrics({"loss": 1 / epoch}, step=epoch)
         raise SystemExit(143)
-    with tracking.run("again", **ABOUT, remembered=remembered) as second:
+    with runs.run("again", **ABOUT, remembered=remembered) as second:
         assert client(root).get_run(first.id).info.status == "RUNNING"
         for epoch in (2, 3, 4):
             second.metrics({"loss": 10 / epoch}, step=epoch)
@@ -230,17 +230,17 @@ def test_a_run_that_was_cut_off_goes_on_without_doubled_or_missing_epochs(root: 
 @pytest.mark.parametrize("remembered", ["0" * 32, "", "not an id"])
 def test_a_run_that_the_store_does_not_know_begins_anew(root: Path, tmp_path: Path, remembered: str) -> None:
     (tmp_path / "mlflow_run").write_text(remembered)
-    with tracking.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as run:
+    with runs.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as run:
         pass
     assert (tmp_path / "mlflow_run").read_text() == run.id
     assert client(root).get_run(run.id).data.params["seed"] == "0"
 
 
 def test_a_run_that_somebody_deleted_begins_anew(root: Path, tmp_path: Path) -> None:
-    with tracking.run("deleted", **ABOUT, remembered=tmp_path / "mlflow_run") as first:
+    with runs.run("deleted", **ABOUT, remembered=tmp_path / "mlflow_run") as first:
         pass
     client(root).delete_run(first.id)
-    with tracking.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as second:
+    with runs.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as second:
         pass
     assert second.id != first.id
 
@@ -272,9 +272,9 @@ def studies(root: Path, name: str) -> list[Any]:
 
 def test_each_study_has_one_run_that_its_runs_are_children_of_and_that_ends_with_the_last(root: Path) -> None:
     about = ABOUT | {"study": "one"}
-    with tracking.run("first", **about) as first, tracking.run("other", **ABOUT | {"study": "other"}) as other:
+    with runs.run("first", **about) as first, runs.run("other", **ABOUT | {"study": "other"}) as other:
         pass
-    with tracking.run("second", **about) as second:
+    with runs.run("second", **about) as second:
         assert [run.info.status for run in studies(root, "one")] == ["FINISHED"]
     reader = client(root)
     [study] = studies(root, "one")
@@ -289,15 +289,15 @@ def test_a_run_that_goes_on_stays_in_its_study_and_gets_a_new_one_only_where_tha
     root: Path, tmp_path: Path
 ) -> None:
     about: dict[str, Any] = ABOUT | {"study": "resumed", "remembered": tmp_path / "mlflow_run"}
-    with tracking.run("first", **about) as first:
+    with runs.run("first", **about) as first:
         pass
     [before] = studies(root, "resumed")
-    with tracking.run("again", **about):
+    with runs.run("again", **about):
         pass
     reader = client(root)
     assert reader.get_run(first.id).data.tags["mlflow.parentRunId"] == before.info.run_id
     reader.delete_run(before.info.run_id)
-    with tracking.run("again", **about):
+    with runs.run("again", **about):
         pass
     [after] = studies(root, "resumed")
     assert reader.get_run(first.id).data.tags["mlflow.parentRunId"] == after.info.run_id != before.info.run_id
@@ -306,17 +306,17 @@ def test_a_run_that_goes_on_stays_in_its_study_and_gets_a_new_one_only_where_tha
 BUSY = ("system/cpu_utilization_percentage", "system/system_memory_usage_megabytes")
 
 
-def steps(root: Path, run: tracking.Run, name: str = BUSY[0]) -> list[int]:
+def steps(root: Path, run: runs.Run, name: str = BUSY[0]) -> list[int]:
     return [entry.step for entry in client(root).get_metric_history(run.id, name)]
 
 
 def test_a_short_run_has_a_sample_of_the_machine_and_leaves_no_thread(root: Path) -> None:
     before = threading.active_count()
     began = time.monotonic()
-    with tracking.run("short", **ABOUT) as run:
+    with runs.run("short", **ABOUT) as run:
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
-    assert time.monotonic() - began < machine.SECONDS / 2, "no run waits for its next sample"
+    assert time.monotonic() - began < system_metrics.SECONDS / 2, "no run waits for its next sample"
     found = client(root).get_run(run.id).data.metrics
     assert steps(root, run) == [0]
     assert set(BUSY) <= found.keys() and found[BUSY[1]] > 0
@@ -325,13 +325,13 @@ def test_a_short_run_has_a_sample_of_the_machine_and_leaves_no_thread(root: Path
 def test_samples_of_a_run_that_goes_on_are_counted_on(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "SECONDS", 0.05)
+    monkeypatch.setattr(system_metrics, "SECONDS", 0.05)
     about: dict[str, Any] = ABOUT | {"remembered": tmp_path / "mlflow_run"}
-    with pytest.raises(SystemExit), tracking.run("first", **about) as run:
+    with pytest.raises(SystemExit), runs.run("first", **about) as run:
         time.sleep(0.5)
         raise SystemExit(143)
     first = steps(root, run)
-    with tracking.run("again", **about):
+    with runs.run("again", **about):
         time.sleep(0.5)
     both = steps(root, run)
     assert len(first) > 1 and len(both) > len(first) + 1
@@ -344,8 +344,8 @@ def test_a_machine_that_cannot_be_measured_does_not_end_the_work(
     def broken(*args: Any) -> None:
         raise OSError("no /proc here")
 
-    monkeypatch.setattr(machine, "started", broken)
-    with caplog.at_level(logging.WARNING), tracking.run("unmeasured", **ABOUT) as run:
+    monkeypatch.setattr(system_metrics, "started", broken)
+    with caplog.at_level(logging.WARNING), runs.run("unmeasured", **ABOUT) as run:
         run.metrics({"loss": 1.0})
     assert "system metrics are not recorded: no /proc here" in caplog.text
     found = client(root).get_run(run.id)
@@ -356,8 +356,8 @@ def test_a_store_that_cannot_be_used_is_an_error_before_any_work(root: Path, mon
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     began = time.monotonic()
-    unreachable = pytest.raises(tracking.TrackingError, match=r"http://127\.0\.0\.1:9: .* refused")
-    with unreachable as caught, tracking.run("pretraining", **ABOUT):
+    unreachable = pytest.raises(runs.TrackingError, match=r"http://127\.0\.0\.1:9: .* refused")
+    with unreachable as caught, runs.run("pretraining", **ABOUT):
         pytest.fail("no work may begin")
     assert "secret" not in str(caught.value)
     assert time.monotonic() - began < 20
@@ -367,16 +367,16 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "mlflow.db").write_text("words, not tables" * 100)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    unusable = pytest.raises(tracking.TrackingError, match=r"mlflow\.db: .*not a database")
-    with unusable, tracking.run("pretraining", **ABOUT):
+    unusable = pytest.raises(runs.TrackingError, match=r"mlflow\.db: .*not a database")
+    with unusable, runs.run("pretraining", **ABOUT):
         pytest.fail("no work may begin")
 
 
 def test_a_store_that_fails_later_does_not_end_the_work(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
-    with caplog.at_level(logging.WARNING), tracking.run("pretraining", **ABOUT) as run:
+    monkeypatch.setattr(runs, "FLUSH_SECONDS", 0.0)
+    with caplog.at_level(logging.WARNING), runs.run("pretraining", **ABOUT) as run:
         working = run.client.log_batch
 
         def locked(*args: Any, **kwargs: Any) -> None:

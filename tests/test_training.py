@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from vicreg import devices, optimizers, params, recipe, representative
-from vicreg.images import Images
+from vicreg.augment.policy import Policy
+from vicreg.data.images import Images
+from vicreg.data.sources import synthetic
+from vicreg.engine import devices, optimizers
+from vicreg.engine.loop import TrainingError, explained_memory, pretrain
+from vicreg.evaluation import pair_loss
 from vicreg.methods.vicreg import Objective
-from vicreg.policy import Policy
-from vicreg.sources import embedded
-from vicreg.training import TrainingError, explained_memory, pretrain
+from vicreg.study import builders, params
 
 CPU = torch.device("cpu")
 PARAMS = params.load()
@@ -30,8 +32,8 @@ def pictures(n=48):
 
 
 def trained(p, pixels, name="cifar_aug"):
-    method = recipe.build(p, name, pixels)
-    return method, list(recipe.train(p, name, method, pixels, CPU))
+    method = builders.build(p, name, pixels)
+    return method, list(builders.train(p, name, method, pixels, CPU))
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others():
@@ -43,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_other
 
 
 def test_training_lowers_the_loss_and_records_every_epoch():
-    drawn = embedded.load("shapes10", folder=None, scratch=Path(), fraction=0.004, seed=0)
+    drawn = synthetic.load("shapes10", folder=None, scratch=Path(), fraction=0.004, seed=0)
     _, history = trained(tiny(epochs=6, width=4), drawn.pixels)
     assert [record["epoch"] for record in history] == list(range(1, 7))
     assert history[-1]["loss"] < history[0]["loss"]
@@ -55,9 +57,9 @@ def test_training_lowers_the_loss_and_records_every_epoch():
 def test_global_randomness_does_not_reach_the_training():
     one, _ = trained(tiny(), pictures())
     p, pixels = tiny(), pictures()
-    method = recipe.build(p, "cifar_aug", pixels)
+    method = builders.build(p, "cifar_aug", pixels)
     torch.manual_seed(999)
-    list(recipe.train(p, "cifar_aug", method, pixels, CPU))
+    list(builders.train(p, "cifar_aug", method, pixels, CPU))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), method.state_dict().values(), strict=True))
 
 
@@ -209,7 +211,7 @@ def test_the_representative_loss_is_the_objective_on_a_batch_of_two():
             return x / 255 if x.dtype == torch.uint8 else x
 
     model = nn.Sequential(Scaled(), nn.Flatten(), nn.Linear(3072, 5)).eval()
-    found = representative.evaluate(model, known, Objective(), Policy(flip=0.5), draws=6, others=3, seed=0, device=CPU)
+    found = pair_loss.evaluate(model, known, Objective(), Policy(flip=0.5), draws=6, others=3, seed=0, device=CPU)
     assert found["same"]["invariance"] == 0
     assert found["same"]["variance"] == pytest.approx(0.99)  # two equal rows: gamma - sqrt(epsilon)
     z = model(torch.from_numpy(known.pixels).permute(0, 3, 1, 2)).detach()

@@ -13,9 +13,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
-from vicreg import image_ops, views
-from vicreg.policy import Drawn, Policy, draw_boxes
-from vicreg.views import apply, two_views
+from vicreg.augment import operators, views
+from vicreg.augment.policy import Drawn, Policy, draw_boxes
+from vicreg.augment.views import apply, two_views
 
 ALL_ON = Policy(
     scale_min=0.2,
@@ -107,25 +107,25 @@ def test_every_box_along_an_axis_equals_resized_crop(interpolation):
     boxes = [(top, 0, height, side) for height in range(1, side + 1) for top in range(side - height + 1)]
     images = random_images(len(boxes), side, side)
     rows = torch.tensor([box[0] for box in boxes]), torch.tensor([box[2] for box in boxes])
-    weights = image_ops.resize_weights(*rows, side, interpolation)
+    weights = operators.resize_weights(*rows, side, interpolation)
     columns = torch.eye(side).expand(len(boxes), side, side)
-    ours = image_ops.separable(images / 255, weights, columns).clamp(0, 1)
+    ours = operators.separable(images / 255, weights, columns).clamp(0, 1)
     pairs = zip(images / 255, boxes, strict=True)
     close(ours, torch.stack([crop_by_torchvision(x, list(box), interpolation) for x, box in pairs]))
 
 
 def test_an_unknown_interpolation_is_an_error():
     with pytest.raises(ValueError, match="not 'nearest'"):
-        image_ops.resize_weights(torch.zeros(1), torch.ones(1), 4, "nearest")
+        operators.resize_weights(torch.zeros(1), torch.ones(1), 4, "nearest")
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "low", "high"),
     [
-        (image_ops.brightness, F.adjust_brightness, 0.0, 2.0),
-        (image_ops.contrast, F.adjust_contrast, 0.0, 2.0),
-        (image_ops.saturation, F.adjust_saturation, 0.0, 2.0),
-        (image_ops.hue, F.adjust_hue, -0.5, 0.5),
+        (operators.brightness, F.adjust_brightness, 0.0, 2.0),
+        (operators.contrast, F.adjust_contrast, 0.0, 2.0),
+        (operators.saturation, F.adjust_saturation, 0.0, 2.0),
+        (operators.hue, F.adjust_hue, -0.5, 0.5),
     ],
 )
 def test_a_colour_operator_equals_torchvisions(ours, theirs, low, high):
@@ -140,12 +140,12 @@ def test_hue_equals_torchvisions_on_every_kind_of_colour():
     colours = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, 49, 7)
     shifts = torch.linspace(-0.5, 0.5, 61)
     x = colours.repeat(len(shifts), 1, 1, 1)
-    close(image_ops.hue(x, shifts), one_by_one(F.adjust_hue, x, shifts))
+    close(operators.hue(x, shifts), one_by_one(F.adjust_hue, x, shifts))
 
 
 def test_grayscale_equals_torchvisions():
     x = random_images(20) / 255
-    close(image_ops.grayscale(x), F.rgb_to_grayscale(x, num_output_channels=3))
+    close(operators.grayscale(x), F.rgb_to_grayscale(x, num_output_channels=3))
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 23])
@@ -153,13 +153,13 @@ def test_blur_equals_torchvisions_gaussian_blur(kernel):
     x = random_images(60, 24, 32) / 255
     sigma = torch.rand(len(x), generator=seeded()) * 1.9 + 0.1
     theirs = one_by_one(lambda image, s: F.gaussian_blur(image, [kernel, kernel], [s, s]), x, sigma)
-    close(image_ops.blur(x, sigma, kernel), theirs)
+    close(operators.blur(x, sigma, kernel), theirs)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
 def test_solarize_equals_torchvisions(threshold):
     x = random_images(20) / 255
-    close(image_ops.solarize(x, threshold), F.solarize(x, threshold))
+    close(operators.solarize(x, threshold), F.solarize(x, threshold))
 
 
 @pytest.fixture(params=["gathered", "selected"])

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vicreg import parallel
-from vicreg.encoder import Encoder
-from vicreg.projectors import mlp
+from vicreg.engine import distributed
+from vicreg.nn.encoder import Encoder
+from vicreg.nn.mlp import mlp
 
 LEARNS = True
 
@@ -86,7 +86,7 @@ class VICReg(nn.Module):
     def forward(self, views: Tensor) -> dict[str, Tensor]:
         y = self.encoder(views)  # (2N, dimension)
         z = self.projector(y)  # (2N, width)
-        a, b = (parallel.gathered(half) for half in z.chunk(2))
+        a, b = (distributed.gathered(half) for half in z.chunk(2))
         return {**self.objective(a, b), "embeddings": torch.cat([a, b]).detach()}
 
 

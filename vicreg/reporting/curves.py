@@ -6,7 +6,11 @@ from typing import Any
 
 SCORES = ("top1", "top5")
 PROBE = "linear"  # the probe whose accuracy is known after each epoch
-INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")  # of collapse, as vicreg.collapse has them
+INDICATORS = (
+    "embedding_std",
+    "embedding_correlation",
+    "effective_rank",
+)  # of collapse, as vicreg.engine.collapse has them
 NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds")  # in a history, beside the loss and its terms
 
 Curves = dict[str, list[dict[str, Any]]]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vicreg.intervals import paired_interval, unpacked
+from vicreg.evaluation.intervals import paired_interval, unpacked
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.study import Dataset, Study
 

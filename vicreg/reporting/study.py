@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-from vicreg.images import Images, fingerprints
+from vicreg.data.images import Images, fingerprints
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 

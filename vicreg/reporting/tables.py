@@ -4,7 +4,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from vicreg.reporting import published
+from vicreg.reporting import literature
 from vicreg.reporting.curves import PROBE, histories, terms
 from vicreg.reporting.markdown import code, count, escape, interval, percent, points, table
 from vicreg.reporting.metrics import BASELINE, Accuracies
@@ -23,7 +23,7 @@ def comparison(dataset: Dataset, accuracies: Accuracies) -> str:
 
     Published figures stand beside the linear probe's, and only where the dataset is genuine.
     """
-    beside = published.beside(dataset.key) if dataset.genuine else {}
+    beside = literature.beside(dataset.key) if dataset.genuine else {}
     gain = f"gain over {code(BASELINE)}, points"
     headers = ["probe", "encoder", "top-1 %", "95 % interval", "top-5 %", gain]
     rows = [row for probe in probes_of(accuracies) for row in _rows(probe, accuracies, beside)]
@@ -38,7 +38,7 @@ def probes_of(accuracies: Accuracies) -> list[str]:
     return list(dict.fromkeys(probe for entry in accuracies.values() for probe in entry if probe != "not_run"))
 
 
-def _rows(probe: str, accuracies: Accuracies, beside: dict[str, published.Figure]) -> list[list[str]]:
+def _rows(probe: str, accuracies: Accuracies, beside: dict[str, literature.Figure]) -> list[list[str]]:
     rows = []
     for encoder, entry in accuracies.items():
         if probe not in entry:
@@ -75,8 +75,8 @@ def _printed(value: float | None) -> str:
 def publications(dataset: Dataset) -> str:
     """Return all that is published about a dataset, as a table."""
     headers = ["source", "model", "top-1 %", "top-5 %"]
-    found = published.figures(dataset.key)
-    rows = [[published.SOURCES[f.source].title, f.model, _printed(f.top1), _printed(f.top5)] for f in found]
+    found = literature.figures(dataset.key)
+    rows = [[literature.SOURCES[f.source].title, f.model, _printed(f.top1), _printed(f.top5)] for f in found]
     return table(headers, rows, "llrr")
 
 

@@ -1,0 +1,1 @@
+"""Several studies or experiments beside each other."""

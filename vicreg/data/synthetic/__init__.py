@@ -1,0 +1,1 @@
+"""Drawn pictures: shapes and textures, so that everything runs without a network."""

@@ -1,0 +1,1 @@
+"""The training engine: loop, state, loader, optimizers, devices, processes."""

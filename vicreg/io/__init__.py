@@ -1,0 +1,1 @@
+"""Files and plumbing: arrays, weights, YAML, atomic writes, plugins, errors."""

@@ -1,0 +1,33 @@
+"""Plugins: a family is a folder, a member is a file, and the file's name is its name in params.yaml."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+PACKAGE = Path(__file__).parents[1]
+FAMILIES = {
+    "methods": "methods",
+    "backbones": "backbones",
+    "sources": "data.sources",
+    "probes": "evaluation.probes",
+    "classifiers": "evaluation.classifiers",
+}
+
+
+def names(family: str) -> list[str]:
+    """Names of the members of `family`, one of FAMILIES, in alphabetical order, without importing them."""
+    files = PACKAGE.joinpath(*FAMILIES[family].split(".")).glob("*.py")
+    return sorted(file.stem for file in files if not file.stem.startswith("_"))
+
+
+def module_name(family: str, name: str) -> str:
+    """The dotted name of a member's module."""
+    return f"vicreg.{FAMILIES[family]}.{name}"
+
+
+def member(family: str, name: str) -> ModuleType:
+    """Import the member of this name; raises LookupError that lists the choices."""
+    if name not in names(family):
+        folder = "vicreg/" + FAMILIES[family].replace(".", "/")
+        raise LookupError(f"there is no {name!r} in {folder}/; choose from {', '.join(names(family))}")
+    return import_module(module_name(family, name))

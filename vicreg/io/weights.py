@@ -1,0 +1,92 @@
+"""Weights: modules in one safetensors file, with a description, and a digest of each that is checked when read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from vicreg.io import atomic
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def digest(module: nn.Module) -> str:
+    """Hex SHA-256 over the sorted names, dtypes, shapes and bytes of all weights and statistics, on any device."""
+    return hashlib.sha256(json.dumps(sorted(digests(module).items())).encode()).hexdigest()
+
+
+def digests(module: nn.Module) -> dict[str, str]:
+    """By its name in the module, the hex SHA-256 of each tensor's dtype, shape and bytes, in logical order."""
+    found = {}
+    for name, tensor in module.state_dict().items():
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        found[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found[name].update(values)
+    return {name: hashed.hexdigest() for name, hashed in found.items()}
+
+
+def save(path: Path, parts: Mapping[str, nn.Module], description: Mapping[str, Any]) -> None:
+    """Write the modules under their names, which hold no dot, and the description with the `digest` of each."""
+    tensors = {f"{part}.{key}": value for part, it in parts.items() for key, value in it.state_dict().items()}
+    about = {**description, "digest": {part: digest(it) for part, it in parts.items()}}
+    write(path, tensors, json.dumps(about, sort_keys=True))
+
+
+def save_not_run(path: Path, reason: str) -> None:
+    """Write a file without weights that says why there are none."""
+    write(path, {}, json.dumps({"not_run": reason}))
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], description: str) -> None:
+    content = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic.writing(path) as stream:
+        stream.write(to_bytes(content, {"description": description}))
+
+
+def describe(path: Path, kind: str, again: str) -> dict[str, Any]:
+    """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote.
+
+    kind, again: what the file should be, "an encoder", and what makes it again, for the message.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads(file.metadata()["description"]))
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not {kind} of this project ({brief(error)}): {again}") from error
+
+
+def tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors that the file holds under `name`; raises SafetensorError for a damaged file."""
+    return {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}
+
+
+def fill(module: Part, name: str, path: Path, known: str | None, again: str) -> Part:
+    """Return `module` with the weights that the file at `path` holds under `name`, bit for bit as they were saved.
+
+    known: their digest, by the file's description. Raises ValueError where they do not fit or are others.
+    """
+    try:
+        module.load_state_dict(tensors(path, name))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"the {name} in {path} is not what the file describes ({brief(error)}): {again}") from error
+    return trusted(module, name, path, known, again)
+
+
+def trusted(module: Part, name: str, path: Path, known: str | None, again: str) -> Part:
+    """Return `module`, read from the file at `path`; raises ValueError unless its digest is the known one."""
+    if known != digest(module):
+        problem = "its weights are not those that were saved" if known else "it has no digest to compare its weights by"
+        raise ValueError(f"the {name} in {path} cannot be trusted, {problem}: {again}")
+    return module
+
+
+def brief(error: Exception) -> str:
+    """The first lines of a message, of which torch has one for each tensor."""
+    return " ".join(line.strip() for line in str(error).splitlines()[:2])

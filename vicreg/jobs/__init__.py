@@ -1,0 +1,1 @@
+"""A pretraining that cannot be lost."""

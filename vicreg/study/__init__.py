@@ -1,0 +1,1 @@
+"""A study: params.yaml as validated objects, and where its files lie."""
