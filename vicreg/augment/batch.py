@@ -1,0 +1,51 @@
+"""A batch of images as a method sees it: the only source of randomness in a training step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vicreg.augment.policy import Policy
+from vicreg.augment.views import apply, draw
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's rows of a batch, and how to draw for them what one process would draw for all.
+
+    Attributes:
+        images: (n, 3, H, W) uint8, this process's rows.
+        indices: (n,) int64, their positions among the pretraining images.
+        rows: which rows of the whole batch these are. size: how many the whole batch has.
+        policy: how views are drawn.
+        generator: in the same state in every process; on the device of the images.
+        compiled: whether the operators of views are translated by torch.compile.
+    """
+
+    images: Tensor
+    indices: Tensor
+    rows: slice
+    size: int
+    policy: Policy
+    generator: torch.Generator
+    compiled: bool = False
+
+    def rand(self, *shape: int) -> Tensor:
+        """Uniform numbers (n, *shape) in [0, 1), a row for each image: drawn for the whole batch, then cut."""
+        drawn = torch.rand((self.size, *shape), generator=self.generator, device=self.generator.device)
+        return drawn[self.rows]
+
+    def views(self, count: int, *, size: int | None = None, policy: Policy | None = None) -> Tensor:
+        """Draw `count` views of each image.
+
+        size: pixels of a view's side; by default the images'. policy: by default the batch's. Where a policy has a pair
+        of numbers, the first is for views 0, 2, ... and the second for views 1, 3, ...
+
+        Returns (count * n, 3, size, size) float32 in [0, 1]: the first view of each image, then the second of each, ...
+        """
+        policy = policy or self.policy
+        height, width = self.images.shape[2:]
+        drawn = [draw(self.size, (height, width), policy, view % 2, self.generator) for view in range(count)]
+        mine = [whole.slice(self.rows) for whole in drawn]
+        parameters = mine[0].concat(*mine[1:])
+        return apply(self.images.repeat(count, 1, 1, 1), parameters, policy, size=size, compiled=self.compiled)
