@@ -6,8 +6,8 @@ from torch import nn
 
 from vicreg.data.images import Images
 from vicreg.evaluation.metrics import accuracies
-from vicreg.evaluation.probes import linear
-from vicreg.nn.encoder import represent
+from vicreg.evaluation.probes.linear import Linear, LinearParams
+from vicreg.nn.encoder import extract_features
 
 MOST_IMAGES = 5000  # so that a look costs seconds
 TRAINED = 0.8  # share of them that trains the probe; the rest tests it
@@ -20,13 +20,9 @@ def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device
     """
     looked_at = np.random.default_rng(seed).permutation(len(images))[:MOST_IMAGES]
     trained = round(TRAINED * len(looked_at))
-    features, labels = represent(encoder, images.pixels[looked_at], device), images.labels[looked_at]
-    guesses, _, _ = linear.guess(
-        features[:trained],
-        labels[:trained],
-        features[trained:],
-        classes=len(images.classes),
-        seed=seed,
-        device=device,
+    features, labels = extract_features(encoder, images.pixels[looked_at], device), images.labels[looked_at]
+    fit = Linear(LinearParams()).fit
+    *_, classifier = fit(
+        features[:trained], labels[:trained], num_classes=len(images.classes), seed=seed, device=device
     )
-    return accuracies(guesses[-1], labels[trained:])
+    return accuracies(classifier.predict(features[trained:], device), labels[trained:])
