@@ -15,7 +15,7 @@ from vicreg.evaluation.evaluate import evaluate_probe, fit_and_score, metrics_by
 from vicreg.evaluation.features import FeatureSet
 from vicreg.evaluation.intervals import unpack_bits
 from vicreg.evaluation.probe import Probe, build
-from vicreg.evaluation.probes.linear import Linear, LinearParams
+from vicreg.evaluation.probes.linear import Linear, Params
 from vicreg.evaluation.sanity_check import separable_features
 from vicreg.io import plugins
 
@@ -127,7 +127,7 @@ def test_a_sound_probe_on_empty_features_is_at_chance(name):
 @pytest.mark.parametrize("params", [{"lr": 1e-30, "epochs": 2}, {"lr": 0.3, "batch_size": 10}])
 def test_a_broken_probe_stops_the_study_and_is_named(monkeypatch, params):
     if params["lr"] > 0.1:
-        monkeypatch.setattr(evaluate, "build", lambda name, numbers: Shuffled(LinearParams(**numbers)))
+        monkeypatch.setattr(evaluate, "build", lambda name, numbers: Shuffled(Params(**numbers)))
     expected = ", ".join(f"{key} {value}" for key, value in params.items())
     message = rf"the probe linear is at chance.*or its settings are broken.*`probes\.linear`.*: {expected}"
     with pytest.raises(ValueError, match=message):

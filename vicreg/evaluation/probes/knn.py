@@ -10,7 +10,7 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, Positive, Section
 
 
-class KNNParams(Section):
+class Params(Section):
     """Votes are exp(similarity / temperature) of the k nearest; of all where there are fewer than k."""
 
     k: Count = 200
@@ -18,7 +18,7 @@ class KNNParams(Section):
 
 
 class KNN(Probe):
-    Params = KNNParams
+    Params = Params
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[NeighborsClassifier]:
         self.chosen = {"k": min(self.params.k, len(features))}

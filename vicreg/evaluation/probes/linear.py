@@ -14,7 +14,7 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, NonNegative, Positive, Section
 
 
-class LinearParams(Section):
+class Params(Section):
     epochs: Count = 20
     lr: Positive = 0.3
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -27,7 +27,7 @@ class LinearParams(Section):
 class Linear(Probe):
     """SGD on the cross-entropy; the layer starts at N(0, 0.01) and zero bias."""
 
-    Params = LinearParams
+    Params = Params
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
         p, generator = self.params, torch.Generator().manual_seed(seed)

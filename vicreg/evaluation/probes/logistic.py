@@ -14,7 +14,7 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, Positive, Section
 
 
-class LogisticParams(Section):
+class Params(Section):
     """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
 
     C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
@@ -29,7 +29,7 @@ class Logistic(Probe):
     Whether the fit ended before `max_iter` is in `chosen`. A class without training images gets the probability 0.
     """
 
-    Params = LogisticParams
+    Params = Params
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
         """Raises ValueError where C is to be chosen and a class has a single training image."""
