@@ -1,7 +1,7 @@
-"""Machine: how busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
+"""How busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,20 +12,20 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def watched(run_id: str, uri: str) -> Iterator[None]:
+def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
     """Log system metrics to a run of the store at `uri` while the block runs, and at least once.
 
-    A run that goes on counts on from its last sample. A failure is a warning: measuring must not end the work.
+    Resumed runs continue the step count; errors are logged, never raised.
     """
-    monitor = attempted(lambda: started(run_id, uri))
+    monitor = try_or_warn(lambda: start(run_id, uri))
     try:
         yield
     finally:
         if monitor is not None:
-            attempted(lambda: finished(monitor))
+            try_or_warn(lambda: finish(monitor))
 
 
-def started(run_id: str, uri: str) -> Any:
+def start(run_id: str, uri: str) -> Any:
     import psutil
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -41,7 +41,7 @@ def started(run_id: str, uri: str) -> Any:
     return monitor
 
 
-def finished(monitor: Any) -> None:
+def finish(monitor: Any) -> None:
     """Stop the thread, and log what it measured last: it drops what is younger than its interval."""
     monitor.finish()
     monitor.collect_metrics()
@@ -49,7 +49,7 @@ def finished(monitor: Any) -> None:
     monitor.mlflow_logger.flush()
 
 
-def attempted(call: Any) -> Any:
+def try_or_warn(call: Callable[[], Any]) -> Any:
     """What `call` returns; None and a warning where it fails."""
     try:
         return call()
