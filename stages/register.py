@@ -1,31 +1,36 @@
-"""publish: the best probe on each dataset, with its encoder -> a registered model, results/<study>/published.json."""
+"""register: the best probe on each dataset, with its encoder -> a registered model, results/<study>/registered.json."""
 
-from stages import SLOTS, Paths, run, timed, write_json
+from stages import Paths, recipe, run, settings, timed, write_json
 from vicreg.data import images
 from vicreg.evaluation import probe_files
-from vicreg.serving import classifier, publish
-from vicreg.study import params
+from vicreg.io.arrays import load_arrays
+from vicreg.serving import classifier
+from vicreg.serving.register import register
 
 
 def main() -> None:
-    """Register what judges each dataset of the study best, so that `mlflow models serve` answers with it."""
-    p = params.load()
-    paths = Paths(p.study)
-    with timed(p.study, "publish"):
-        top1 = {name: probe_files.describe(paths.heads(name)).get("top1", {}) for name in p.encoders}
-        split = images.load_arrays(paths.data("split"))
-        published = {}
-        for slot in SLOTS:
-            known = images.load(paths.data(slot))
-            name, probe = classifier.best(top1, slot)
-            published[slot] = publish.publish(
-                f"vicreg-{p.study}-{getattr(p.sizes, slot)}",
-                classifier.Classifier(paths.model(name), paths.heads(name), slot, probe),
-                study=p.study,
-                known=known,
-                tested=known.take(split[f"{slot}/probe_test"]),
+    """Register the best classifier of each dataset of the study, so that `mlflow models serve` answers with it."""
+    options = settings("register")
+    study = recipe(options["rows"][0]).study
+    paths = Paths(study)
+    with timed(study, "register"):
+        val_top1 = {row: probe_files.describe(paths.probes(row)).get("val_top1", {}) for row in options["rows"]}
+        split = load_arrays(paths.split)
+        registered = {}
+        for role, key in options["datasets"].items():
+            dataset = images.load(paths.data(role))
+            if not dataset.classes:  # unlabeled images only pretrain
+                continue
+            row, probe = classifier.best(val_top1, role)
+            registered[role] = register(
+                f"vicreg-{study}-{key}",
+                classifier.ImageClassifier(paths.model(row), paths.probes(row), role, probe),
+                study=study,
+                dataset=dataset,
+                train=dataset.subset(split[f"{role}/probe_train"]),
+                test=dataset.subset(split[f"{role}/probe_test"]),
             )
-        write_json(paths.result("published"), {"datasets": published})
+        write_json(paths.result("registered"), {"datasets": registered})
 
 
 if __name__ == "__main__":

@@ -291,9 +291,7 @@ def test_the_runs_of_a_study_are_children_of_one(root: Path) -> None:
     assert "`data/one/`" in study.data.tags["mlflow.note.content"]
 
 
-def test_a_resumed_run_stays_in_its_study(
-    root: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_run_stays_in_its_study(root: Path, tmp_path: Path) -> None:
     about: dict[str, Any] = of(study="resumed") | {"run_id_file": tmp_path / "mlflow_run"}
     with runs.run("first", **about) as first:
         pass
@@ -328,9 +326,7 @@ def test_a_short_run_has_a_sample_and_leaves_no_thread(root: Path) -> None:
     assert set(BUSY) <= found.keys() and found[BUSY[1]] > 0
 
 
-def test_samples_of_a_resumed_run_are_counted_on(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_of_a_resumed_run_are_counted_on(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_metrics, "SECONDS", 0.05)
     about: dict[str, Any] = ABOUT | {"run_id_file": tmp_path / "mlflow_run"}
     with pytest.raises(SystemExit), runs.run("first", **about) as run:

@@ -15,7 +15,6 @@ from vicreg.tracking.store import store, store_lock, tracking_uri
 
 ALIAS = "best"
 DATA_TAGS = ("trained_on", "tested_on")  # versions are compared where these are the same
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
 
 
@@ -63,7 +62,7 @@ def register(
             code_paths=[str(Path(__file__).parents[1])],
             signature=ModelSignature(Schema([images]), Schema([probabilities])),
             input_example=example,
-            pip_requirements=[f"{package}=={public_version(package)}" for package in REQUIREMENTS],
+            pip_requirements=[f"{package}=={metadata.version(package).partition('+')[0]}" for package in REQUIREMENTS],
             metadata={"classes": list(classes), **tags},
             registered_model_name=name,
             tags=dict(tags),
@@ -79,20 +78,13 @@ def active_run(run: Run) -> Iterator[None]:
     import mlflow
 
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # uv's environments have no pip to name
-    before = os.environ.get(URI_VARIABLE)
+    before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(run.client.tracking_uri)
     try:
         with mlflow.start_run(run_id=run.id, log_system_metrics=False):
             yield
     finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # forgets the variable too, which it had set
-        if before is not None:
-            os.environ[URI_VARIABLE] = before
-
-
-def public_version(package: str) -> str:
-    """The installed version, without what says for which machine it was built."""
-    return metadata.version(package).partition("+")[0]
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is right, and unsets the variable
 
 
 def set_best_alias(name: str, version: str) -> str:

@@ -4,7 +4,6 @@ MLflow takes seconds to import, so only functions import it, and a process that 
 """
 
 import json
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +17,10 @@ from vicreg.tracking.provenance import provenance
 from vicreg.tracking.sigterm import sigterm_as_exit
 from vicreg.tracking.store import database as database
 from vicreg.tracking.store import store, tracking_uri
-from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate
+from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try_or_warn
 
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 MAX_BATCH = 100  # entries that MLflow takes at once, of any kind
-
-log = logging.getLogger(__name__)
 
 
 class TrackingError(RuntimeError):
@@ -53,6 +50,7 @@ class Run:
         self.pending: list[Any] = []  # metrics that are not yet in the store
         self.logged: set[tuple[str, int]] = set()  # names and steps that an earlier part of the run brought there
         self.flushed = time.monotonic()
+        self.failure = f"MLflow run {id} misses something"
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log numbers by name at a step; an epoch is a good one. Names may group: `online/top1`.
@@ -71,37 +69,32 @@ class Run:
         """Copy a file to the run's artifacts; raises FileNotFoundError."""
         if not Path(path).is_file():
             raise FileNotFoundError(f"there is no file {path} to log")
-        self.try_or_warn(self.client.log_artifact, self.id, str(path), folder)
+        with try_or_warn(self.failure):
+            self.client.log_artifact(self.id, str(path), folder)
 
     def text(self, content: str, name: str) -> None:
         """Keep a text as an artifact."""
-        self.try_or_warn(self.client.log_text, self.id, content, name)
+        with try_or_warn(self.failure):
+            self.client.log_text(self.id, content, name)
 
     def tag(self, name: str, value: str) -> None:
-        self.try_or_warn(self.client.set_tag, self.id, name, value)
+        with try_or_warn(self.failure):
+            self.client.set_tag(self.id, name, value)
 
     def flush(self) -> None:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
         self.flushed = time.monotonic()
-        while self.pending:
-            if not self.try_or_warn(self.client.log_batch, self.id, metrics=self.pending[:MAX_BATCH]):
-                return
-            del self.pending[:MAX_BATCH]
+        with try_or_warn(self.failure):
+            while self.pending:
+                self.client.log_batch(self.id, metrics=self.pending[:MAX_BATCH])
+                del self.pending[:MAX_BATCH]
 
     def end(self, status: str) -> None:
-        """Write what waits and close the run as FINISHED, FAILED or KILLED; its study lasts until its last run ended."""
+        """Write what waits and close the run as FINISHED, FAILED or KILLED; its study lasts until its last run ends."""
         self.flush()
-        self.try_or_warn(self.client.set_terminated, self.id, status)
-        self.try_or_warn(self.client.set_terminated, self.study_id, "FINISHED")
-
-    def try_or_warn(self, call: Any, *args: Any, **kwargs: Any) -> bool:
-        """Call; a failure of the store becomes a warning and False."""
-        try:
-            call(*args, **kwargs)
-        except Exception as error:
-            log.warning("MLflow run %s misses something: %s", self.id, first_line(error))
-            return False
-        return True
+        with try_or_warn(self.failure):
+            self.client.set_terminated(self.id, status)
+            self.client.set_terminated(self.study_id, "FINISHED")
 
 
 @contextmanager
@@ -155,18 +148,10 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
 
 def find_run(client: Any, experiment_id: str, run_id_file: Path) -> Any:
     """The store's run whose id the file holds, or without a file a running one with its folder's name, or None."""
-    from mlflow.exceptions import MlflowException
-
-    if not run_id_file.exists():
-        query = f"tags.folder = '{run_id_file.parent.name}' and attributes.status = 'RUNNING'"
-        return next(iter(client.search_runs([experiment_id], query)), None)
-    try:
-        run = client.get_run(run_id_file.read_text(encoding="utf-8").strip())
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    return run if run.info.lifecycle_stage == "active" else None
+    query = f"tags.folder = '{run_id_file.parent.name}' and attributes.status = 'RUNNING'"
+    if run_id_file.exists():
+        query = f"attributes.run_id = '{run_id_file.read_text(encoding='utf-8').strip()}'"
+    return next(iter(client.search_runs([experiment_id], query)), None)
 
 
 def resume_run(client: Any, earlier: Any, tags: Mapping[str, str]) -> Run:

@@ -13,8 +13,10 @@ def sigterm_as_exit() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    handled = signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    if handled or threading.current_thread() is not threading.main_thread():
+    if (
+        signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
     signal.signal(signal.SIGTERM, leave)

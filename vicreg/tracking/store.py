@@ -10,7 +10,6 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock
@@ -51,12 +50,11 @@ def store_lock(uri: str, suffix: str = "") -> FileLock:
 
 
 def create_database(path: Path) -> None:
-    """Create MLflow's tables at `path` in one transaction: MLflow's own many could be cut off half-way."""
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        draft = Path(folder) / path.name
-        mlflow_client(f"sqlite:///{draft.as_posix()}")
-        with closing(sqlite3.connect(draft)) as source, closing(sqlite3.connect(path)) as target:
-            source.backup(target)
+    """Create MLflow's tables beside `path` and then put them there: MLflow's own steps could be cut off half-way."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.unlink(missing_ok=True)
+    mlflow_client(f"sqlite:///{draft.as_posix()}")
+    draft.replace(path)
 
 
 def relocate(path: Path, location: str) -> None:

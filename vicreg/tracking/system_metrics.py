@@ -1,14 +1,14 @@
 """How busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from vicreg.tracking.texts import try_or_warn
+
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
 PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
-
-log = logging.getLogger(__name__)
+FAILURE = "system metrics are not recorded"
 
 
 @contextmanager
@@ -17,12 +17,15 @@ def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
 
     Resumed runs continue the step count; errors are logged, never raised.
     """
-    monitor = try_or_warn(lambda: start(run_id, uri))
+    monitor = None
+    with try_or_warn(FAILURE):
+        monitor = start(run_id, uri)
     try:
         yield
     finally:
         if monitor is not None:
-            try_or_warn(lambda: finish(monitor))
+            with try_or_warn(FAILURE):
+                finish(monitor)
 
 
 def start(run_id: str, uri: str) -> Any:
@@ -47,12 +50,3 @@ def finish(monitor: Any) -> None:
     monitor.collect_metrics()
     monitor.publish_metrics(monitor.aggregate_metrics())
     monitor.mlflow_logger.flush()
-
-
-def try_or_warn(call: Callable[[], Any]) -> Any:
-    """What `call` returns; None and a warning where it fails."""
-    try:
-        return call()
-    except Exception as error:
-        log.warning("system metrics are not recorded: %s", error)
-        return None
