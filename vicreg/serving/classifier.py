@@ -37,7 +37,7 @@ class ImageClassifier:
         self.encoder = builders.load_encoder(encoder_file)
         self.classifier = probe_files.load(probe_file, role, probe)
         if weights.digest(self.encoder) != self.metadata.get("weights"):
-            raise ValueError(f"{probe_file} belongs to other weights than those in {encoder_file}: {probe_files.RERUN}")
+            raise ValueError(f"{probe_file} belongs to other weights than those in {encoder_file}: run `dvc repro`")
 
     @torch.inference_mode()
     def predict(self, model_input: np.ndarray, params: Any = None) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vicreg.compare import metrics_file
 from vicreg.data.cifar import NAMES
 from vicreg.evaluation import probe_files
 from vicreg.io import plugins
@@ -23,27 +22,34 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     recipe: the file's description. num_features: D of the representations. onnx_difference: how far the encoder in ONNX
     is from PyTorch, None where there is none. Raises ValueError for a damaged report.
     """
-    metrics, missing = read_metrics(model, recipe)
     environment = Environment(
         loader=PackageLoader("vicreg.serving"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.filters |= FILTERS
-    context: dict[str, Any] = {"name": model.stem, "recipe": recipe, "metrics": metrics, "missing": missing}
-    context |= {"num_features": num_features, "onnx_difference": onnx_difference, "cifar_names": NAMES}
+    context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
+    context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
     context["settings"] = {key: json.dumps(value) for key, value in flatten(recipe).items()}
-    context["synthetic_names"] = plugins.member("sources", "synthetic").DATASETS
-    return environment.get_template("model_card.md.j2").render(context) + "\n"
+    return environment.get_template("model_card.md.j2").render(context | read_report(model, recipe))
 
 
-def read_metrics(model: Path, recipe: dict[str, Any]) -> tuple[metrics_file.Metrics | None, str]:
-    """The metrics of the report of the encoder's study; None and the reason where there are none of these weights."""
+def read_report(model: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    """What the report says of the encoder's study, `facts`, and of its probes, `results`.
+
+    `facts` is None where there is no report of these weights, and `missing` says why.
+    """
     paths = study_of(model)
     if paths is None or not (file := paths.report("metrics.json")).is_file():
-        return None, "no report of its study was found beside it"
-    metrics, probes = metrics_file.parse(file.read_bytes(), str(file)), paths.probes(model.stem)
+        return {"facts": None, "missing": "no report of its study was found beside it"}
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        facts, rows = metrics["study"], {key: metrics[key] for key in metrics["study"]["datasets"]}
+        entries = [(key, row[model.stem]) for key, row in rows.items() if model.stem in row]
+        results = [(key, probe, score) for key, entry in entries for probe, score in entry.items() if "top1" in score]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{file} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
+    probes = paths.probes(model.stem)
     about = probe_files.describe(probes) if probes.is_file() else {}
     top1 = sorted(value for role in about.get("top1", {}).values() for value in role.values())
-    reported = sorted(scores["top1"] for _, _, row, scores in metrics.rows() if row == model.stem)
-    if about.get("weights") != recipe["digest"]["encoder"] or top1 != reported:
-        return None, "the report of its study is of other weights: run `dvc repro`"
-    return metrics, ""
+    if about.get("weights") != recipe["digest"]["encoder"] or top1 != sorted(score["top1"] for _, _, score in results):
+        return {"facts": None, "missing": "the report of its study is of other weights: run `dvc repro`"}
+    return {"facts": facts, "results": results}

@@ -50,7 +50,9 @@ def load(encoder_file: Path, dataset: str, probe: str) -> LoadedProbe:
     role, about = find_dataset(dataset, paths)
     file = paths.probes(encoder_file.stem)
     if not file.is_file():
-        raise ValueError(f"there are no probes of {encoder_file}, {file}: run `dvc repro linear_eval`")
+        raise ValueError(
+            f"there are no probes of {encoder_file}, {file}: run `dvc repro linear_eval@{encoder_file.stem}`"
+        )
     probes = probe_files.describe(file).get("top1", {}).get(role, {})
     if probe not in probes:
         raise ValueError(f"there is no probe {probe!r} in {file}: choose from {', '.join(sorted(probes)) or 'none'}")
