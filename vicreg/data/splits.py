@@ -57,6 +57,7 @@ def split_images(
 
     Raises ValueError for unknown names, impossible fractions, and too few images (with what to lower).
     """
+    drawn_from = pools(protocol, role, images.labeled)
     for key in ("pretrain", "probe"):
         if not 0 < fractions.get(key, 0) <= 1:
             raise ValueError(f"the fraction `{key}` is {fractions.get(key)}; it must be above 0, at most 1")
@@ -66,7 +67,7 @@ def split_images(
     if protocol == "standard":
         order = order[~train_copies_of_test(images)[order]]
     chosen = {purpose: np.zeros(len(images), bool) for purpose in purposes(role, images.labeled)}
-    for pool in pools(protocol, role, images.labeled):
+    for pool in drawn_from:
         members = order[np.isin(images.official[order], pool.official)]
         for (purpose, _), sizes, back in zip(
             pool.shares, class_sizes(images, pool, members, copied, fractions), (False, pool.exclusive), strict=False

@@ -26,7 +26,7 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     if not path.is_file():
         raise ValueError(f"{path} does not exist; {again}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in (archive.files if names is None else names)}
     except KeyError as error:
         raise ValueError(f"{path} lacks the array {error.args[0].split(' is not')[0]}; {again} again") from None
