@@ -51,7 +51,7 @@ def read(dataset: str, folder: Path) -> Images:
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
-def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset: str, tmp_path: Path) -> None:
+def test_every_layout_is_genuine_and_is_split_the_same_way(dataset: str, tmp_path: Path) -> None:
     role, sizes = SIZES[dataset]
     seen: list[dict[str, np.ndarray]] = []
     for kind in ("pickles", "archive", "png"):
@@ -67,7 +67,7 @@ def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset:
         assert all(np.array_equal(seen[0][name], other[name]) for name in sizes)
 
 
-def test_a_part_of_the_genuine_images_is_a_subset_and_must_be_asked_for(tmp_path: Path) -> None:
+def test_a_part_of_the_genuine_images_must_be_asked_for(tmp_path: Path) -> None:
     images = read("cifar10", unpack("cifar10", tmp_path, "--tiles", "2", "1"))
     with pytest.raises(ValueError, match=r"train: 2,000 of 50,000.*\n.*test: 1,000 of 10,000"):
         recognize(images, "cifar10")

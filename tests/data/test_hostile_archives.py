@@ -35,7 +35,7 @@ class Call:
 
 
 @pytest.mark.parametrize("protocol", range(2, 5))
-def test_a_pickle_that_calls_a_function_is_refused_and_nothing_runs(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_calls_a_function_is_refused(tmp_path: Path, protocol: int) -> None:
     victim = tmp_path / "victim"
     data = pickle.dumps({"data": Call(os.mkdir, str(victim))}, protocol=protocol)
     with pytest.raises(ValueError, match=r"data_batch_1.*mkdir"):
@@ -134,6 +134,25 @@ def test_no_step_of_a_pickle_runs_code(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02}r\xff\xff\xff\x7f.",
+        b"}p" + b"9" * 30 + b"\n.",
+        b"\x80\x02" + b"(" * 100_000,
+        b"\x80\x02\x8b\xff\xff\xff\x7f1.",
+        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fx.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\0\0\0x.",
+        b"\x80\x02T\xff\xff\xff\x7fx.",
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f}.",
+    ],
+    ids=lambda data: repr(data)[:40],
+)  # fmt: skip
+def test_a_pickle_of_a_few_bytes_takes_no_memory(data: bytes) -> None:
+    with little_memory(200_000_000):
+        expect_record_or_error(data)
+
+
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_pickles_of_python_3_are_read(protocol: int) -> None:
     rows = np.arange(12, dtype=np.uint8).reshape(2, 6)
@@ -212,7 +231,7 @@ def expect_images_or_error(path: Path, data: bytes) -> Images | None:
 
 @examples(100)
 @given(st.data())
-def test_a_damaged_archive_gives_the_same_images_or_one_clear_error(
+def test_a_damaged_archive_gives_the_same_images_or_an_error(
     tmp_path: Path, archive: bytes, data: st.DataObject
 ) -> None:
     path = tmp_path / "cifar-10-python.tar.gz"
@@ -225,7 +244,7 @@ def test_a_damaged_archive_gives_the_same_images_or_one_clear_error(
 
 @examples(100)
 @given(st.data())
-def test_an_archive_damaged_before_it_was_packed_gives_images_or_one_clear_error(
+def test_an_archive_damaged_inside_gives_images_or_an_error(
     tmp_path: Path, archive: bytes, data: st.DataObject
 ) -> None:
     inner = gzip.decompress(archive)
@@ -320,7 +339,7 @@ def test_a_member_of_absurd_size_is_refused_early(tmp_path: Path, monkeypatch: p
         read_folder(tmp_path / "inner" / FOLDER, "cifar10")
 
 
-def test_an_archive_that_unpacks_without_end_is_refused_without_holding_it(tmp_path: Path) -> None:
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-python.tar.gz"
     header = entry("other", size=150_000_000).tobuf(tarfile.USTAR_FORMAT)
     member = gzip.compress(header + bytes(150_000_000 + -150_000_000 % 512), 1)
@@ -330,7 +349,7 @@ def test_an_archive_that_unpacks_without_end_is_refused_without_holding_it(tmp_p
         read_archive(path, "cifar10")
 
 
-def test_an_archive_without_its_end_or_that_is_no_file_is_refused(tmp_path: Path, archive: bytes) -> None:
+def test_an_archive_cut_short_or_that_is_no_file_is_refused(tmp_path: Path, archive: bytes) -> None:
     path = tmp_path / "cifar-10-python.tar.gz"
     inner = gzip.decompress(archive)
     path.write_bytes(gzip.compress(inner.rstrip(b"\0"), 1))

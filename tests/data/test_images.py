@@ -33,7 +33,7 @@ def test_digests_do_not_depend_on_how_the_array_lies_in_memory() -> None:
     assert np.array_equal(digests(turned, images.labels), digests(images.pixels, images.labels))
 
 
-def test_a_fingerprint_is_the_hash_of_the_sorted_digests_in_any_order() -> None:
+def test_a_fingerprint_is_the_hash_of_the_sorted_digests() -> None:
     images = made_up()
     parts = sorted(
         hashlib.sha256(p.tobytes() + bytes([int(n)])).digest()

@@ -70,7 +70,7 @@ def test_fewer_images_are_the_first_of_more() -> None:
         assert np.array_equal(draw("star", "zigzag", fewer, np.random.SeedSequence(3)), many[:fewer])
 
 
-def test_a_smaller_fractions_images_are_among_those_of_a_larger_one() -> None:
+def test_images_of_a_smaller_fraction_are_in_a_larger_one() -> None:
     few, many = drawn(fraction=0.002), drawn(fraction=0.006)
     assert {i.tobytes() for i in few.pixels} < {i.tobytes() for i in many.pixels}
 
@@ -99,15 +99,11 @@ def test_color_says_nothing_about_the_class() -> None:
     assert (guess == images.labels[~train]).mean() < 0.2  # chance is 0.1
 
 
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.5])
-def test_an_impossible_fraction_is_an_error(fraction: float) -> None:
-    with pytest.raises(ValueError, match="fraction"):
-        drawn(fraction=fraction)
-
-
-def test_an_unknown_dataset_is_an_error_that_lists_the_choices() -> None:
-    with pytest.raises(ValueError, match="shapes10, shapes100"):
-        drawn("cifar10")
+def test_every_fraction_gets_at_least_as_many_as_it_asks_for() -> None:
+    for dataset, fraction, counts in (("shapes10", 0.00123, (70, 20)), ("shapes100", 0.0001, (100, 100))):
+        images = drawn(dataset, fraction)
+        assert images.totals == {"train": 50_000, "test": 10_000}
+        assert tuple(int((images.official == split).sum()) for split in ("train", "test")) == counts
 
 
 def test_the_drawn_images_are_the_same_on_every_machine() -> None:

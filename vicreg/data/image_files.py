@@ -47,7 +47,8 @@ def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file; all that goes wrong with it is Unreadable. Nothing is decoded of more than MAX_PIXELS."""
     if not path.is_file():  # to open a named pipe would wait for ever
-        raise Unreadable(path, absence(path))
+        kind = "is a folder; name images, such as its *.png" if path.is_dir() else "is no ordinary file"
+        raise Unreadable(path, f"it {kind}" if path.exists() else "it does not exist")
     if not path.stat().st_size:
         raise Unreadable(path, "it is empty")
     Image.init()
@@ -59,17 +60,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except UnidentifiedImageError:
         raise Unreadable(path, "it is no image, or of a kind that is not read here") from None
-    except Image.DecompressionBombError:  # Pillow's own limit, which lies above ours
-        raise Unreadable(path, f"it has more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
         raise Unreadable(path, reason(error)) from None
-
-
-def absence(path: Path) -> str:
-    """Why there is no file at `path`, in words."""
-    if path.is_dir():
-        return "it is a folder; name images, such as its *.png"
-    return "it is no ordinary file" if path.exists() else "it does not exist"
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -101,9 +93,8 @@ def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], di
 def list_files(folder: Path) -> list[Path]:
     """All in `folder` and below that is no folder, sorted, without what is hidden; ValueError for what is no folder."""
     if not folder.is_dir():
-        raise ValueError(
-            f"{shown(folder)} is {'no folder' if folder.exists() else 'not there'}; name a folder of images"
-        )
+        problem = "no folder" if folder.exists() else "not there"
+        raise ValueError(f"{shown(folder)} is {problem}; name a folder of images")
     paths = (path for path in folder.rglob("*") if not path.is_dir())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
