@@ -21,7 +21,7 @@ MAX_ARCHIVE = 400_000_000  # bytes unpacked; both have less than 190 million
 
 
 class Layout(NamedTuple):
-    """How the authors laid out a dataset: names of its archive, folder, files and keys."""
+    """Names that the authors gave a dataset's archive, folder, files and keys."""
 
     archive: str
     md5: str

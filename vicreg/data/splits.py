@@ -55,11 +55,8 @@ def split_images(
     fractions: of these shares of `images.totals`, in (0, 1]: "pretrain" for `pretrain`, "probe" for the other two.
     seen: (M,) keys of images that another dataset pretrains on.
 
-    Raises ValueError for unknown names, impossible fractions, and too few images (with what to lower).
+    Raises ValueError for unknown names, and for too few images (with what to lower).
     """
-    for key in ("pretrain", "probe"):
-        if not 0 < fractions.get(key, 0) <= 1:
-            raise ValueError(f"the fraction `{key}` is {fractions.get(key)}; it must be above 0, at most 1")
     parts = pools(protocol, role, images.labeled)
     copied = has_copies(images) | np.isin(images.keys, images.keys[:0] if seen is None else seen)
     order = np.argsort(seeded(digests(images.pixels, images.labels), seed), kind="stable")
