@@ -16,7 +16,7 @@ def main(row: str) -> None:
     """Evaluate the frozen encoder of the row ROW by every probe, on every dataset that has labels."""
     files, options = paths(), settings("linear_eval")
     device = devices.choose_device(options["device"])
-    with timed(files.study, f"linear_eval-{row}", devices.accelerator(device)):
+    with timed(f"linear_eval-{row}", devices.device_name(device)):
         reasons = {role: not_run(files.features(row, role)) for role in ROLES}
         known = {role: load_features(files.features(row, role)) for role in ROLES if not reasons[role]}
         classifiers, datasets = {}, {}
