@@ -23,7 +23,8 @@ def main(row: str) -> None:
         for role, features in known.items():
             key, results = settings(f"download-{role}")["dataset"], {}
             for probe in options["probes"]:
-                tags = runs.RunTags("linear_eval", files.study, features.name, row, probe, features.weights)
+                names = {"stage": "linear_eval", "study": files.study, "dataset": features.name, "encoder": row}
+                tags = runs.RunTags(**names, probe=probe, weights=features.weights)
                 results[probe], classifiers[role, probe] = track(tags, key, features, options)
             datasets[role] = {"key": key, **features.about, "probes": results}
         result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reasons[ROLES[0]]})

@@ -36,8 +36,8 @@ def evaluate_probe(
         easy = separable_features(features.train.shape, len(features.classes), seed)
         if fit_and_score(build(name, params), easy, seed, device)[0]["at_chance"]:
             raise ValueError(
-                f"the probe {name} is at chance, with {result['top1']:.1%}, and also on synthetic features that are "
-                f"easy to separate: it or its settings are broken. Look at `probes.{name}` in params.yaml: {dict(params)}"
+                f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
+                f"separate: look at `probes.{name}` in params.yaml, {dict(params)}, it or the probe is broken"
             )
     result["val_top1"] = probe.val_top1
     if probe.val_top1 is None:
