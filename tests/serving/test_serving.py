@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def test_the_best_probe_is_the_first_of_the_highest() -> None:
 
 
 def test_topk_names_the_likeliest_classes(tmp_path: Path) -> None:
-    probe = predict.LoadedProbe(classify(tmp_path), {"classes": CLASSES, "name": "Shapes-10", "synthetic": True})
+    probe = predict.LoadedProbe(classify(tmp_path), replace(IMAGES, synthetic=True))
     probabilities = probe.classifier.predict(TEST.pixels[:3])
     for row, expected in zip(probe.topk(TEST.pixels[:3], 3), probabilities, strict=True):
         assert [name for name, _ in row] == [CLASSES[label] for label in np.argsort(expected)[::-1][:3]]

@@ -1,6 +1,7 @@
 """An encoder in a folder of its own, for use without this project: safetensors, ONNX, and a model card."""
 
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from vicreg.data import images
-from vicreg.io import atomic, weights
+from vicreg.io import weights
 from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
 from vicreg.study import builders
@@ -34,11 +35,12 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     copy, config, onnx_file, card = (folder / f for f in (model.name, "config.json", f"{model.stem}.onnx", "README.md"))
     if card.exists() and not copy.exists():
         raise ValueError(
-            f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another folder with --out"
+            f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another with --out"
         )
     if copy.absolute() != model.absolute():
-        write(copy, model.read_bytes())
-    write(config, (json.dumps(configuration(encoder, recipe), indent=1) + "\n").encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model, copy)
+    config.write_text(json.dumps(configuration(encoder, recipe), indent=1) + "\n", encoding="utf-8")
     lines = [
         f"{copy}: the weights, digest {weights.digest(encoder)[:16]}",
         f"{config}: what they are, and what images they expect",
@@ -47,18 +49,12 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     if onnx:
         content = to_onnx(encoder, recipe)
         difference = compare(content, encoder, sample_inputs(model, recipe["data"]["image_size"]), model)
-        write(onnx_file, content)
+        onnx_file.write_bytes(content)
         lines.append(f"{onnx_file}: within {difference:.1e} of PyTorch on {NUM_SAMPLES} images")
-    elif onnx_file.is_file():  # of other weights perhaps, beside a card that does not tell of it
-        onnx_file.unlink()
-        lines.append(f"{onnx_file}: removed, it was of an earlier export")
-    write(card, model_card(model, recipe, encoder.num_features, difference).encode())
+    else:
+        onnx_file.unlink(missing_ok=True)  # of other weights perhaps, beside a card that does not tell of it
+    card.write_text(model_card(model, recipe, encoder.num_features, difference), encoding="utf-8")
     return [*lines, f"{card}: the model card"]
-
-
-def write(path: Path, content: bytes) -> None:
-    with atomic.writing(path) as stream:
-        stream.write(content)
 
 
 def configuration(encoder: Encoder, recipe: dict[str, Any]) -> dict[str, Any]:

@@ -8,19 +8,13 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from vicreg.tracking.runs import Run
-from vicreg.tracking.store import store, store_lock, tracking_uri
+from vicreg.tracking.store import store, tracking_uri
 
 ALIAS = "best"
 DATA_TAGS = ("trained_on", "tested_on")  # versions are compared where these are the same
 REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
-
-
-def registry_lock() -> FileLock:
-    """Only one process of this repository at a time registers models."""
-    return store_lock(tracking_uri(), ".models")
 
 
 def find(name: str, digest: str) -> str | None:

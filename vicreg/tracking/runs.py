@@ -20,7 +20,6 @@ from vicreg.tracking.store import store, tracking_uri
 from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try_or_warn
 
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
-MAX_BATCH = 100  # entries that MLflow takes at once, of any kind
 
 
 class TrackingError(RuntimeError):
@@ -85,9 +84,8 @@ class Run:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
         self.flushed = time.monotonic()
         with try_or_warn(self.failure):
-            while self.pending:
-                self.client.log_batch(self.id, metrics=self.pending[:MAX_BATCH])
-                del self.pending[:MAX_BATCH]
+            self.client.log_batch(self.id, metrics=self.pending)
+            self.pending = []
 
     def end(self, status: str) -> None:
         """Write what waits and close the run as FINISHED, FAILED or KILLED; its study lasts until its last run ends."""
@@ -156,10 +154,11 @@ def find_run(client: Any, experiment_id: str, run_id_file: Path) -> Any:
 
 def resume_run(client: Any, earlier: Any, tags: Mapping[str, str]) -> Run:
     """Reopen an MLflow run, with the tags of this process; the metrics that it has are not logged again."""
+    from mlflow.entities import RunTag
+
     current = Run(client, earlier.info.run_id, tags["mlflow.parentRunId"])
     client.update_run(current.id, status="RUNNING")
-    for key, value in tags.items():
-        client.set_tag(current.id, key, value)
+    client.log_batch(current.id, tags=[RunTag(key, value) for key, value in tags.items()])
     for name in [name for name in earlier.data.metrics if not name.startswith(system_metrics.PREFIX)]:
         current.logged |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
     return current
@@ -177,6 +176,5 @@ def log_data_and_params(run: Run, dataset: str, fingerprint: str, params: Mappin
         profile=json.dumps({"fingerprint": fingerprint}),
     )
     run.client.log_inputs(run.id, datasets=[DatasetInput(data)])
-    entries = [Param(key, value) for key, value in truncate(flatten(params), "param").items()]
-    for start in range(0, len(entries), MAX_BATCH):
-        run.client.log_batch(run.id, params=entries[start : start + MAX_BATCH])
+    entries = truncate(flatten(params), "param").items()
+    run.client.log_batch(run.id, params=[Param(key, value) for key, value in entries])

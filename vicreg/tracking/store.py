@@ -32,11 +32,11 @@ def store(uri: str) -> tuple[Any, str]:
     """Open the store, or create it; return its client and the id of the experiment."""
     path, location = database(uri), artifact_location(uri)
     with store_lock(uri):
-        if path and location:
-            if not (path.exists() and path.stat().st_size):
-                create_database(path)
-            relocate(path, location)
+        if path and not (path.exists() and path.stat().st_size):
+            create_database(path)
         client = mlflow_client(uri)
+        if path and location:
+            relocate(path, location)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return client, experiment.experiment_id
         return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views.tags())
@@ -63,9 +63,6 @@ def relocate(path: Path, location: str) -> None:
     It is one transaction. A location that is not this project's, such as a bucket, stays.
     """
     with closing(sqlite3.connect(path)) as connection, connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if "experiments" not in tables:
-            return
         query = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?"
         row = connection.execute(query, (EXPERIMENT, f"file:%/{ARTIFACTS}")).fetchone()
         if row is None or row[0] == location:
