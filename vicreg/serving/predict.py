@@ -22,11 +22,6 @@ class LoadedProbe:
     classifier: ImageClassifier
     dataset: Images
 
-    @property
-    def image_size(self) -> int:
-        """Height and width of the images that it takes, in pixels."""
-        return int(self.classifier.recipe["data"]["image_size"])
-
     def topk(self, pixels: np.ndarray, k: int) -> list[Predictions]:
         """The k likeliest classes of each image (N, H, W, 3) uint8, with their probabilities."""
         probabilities, classes = self.classifier.predict(pixels), self.dataset.classes  # (N, C)

@@ -11,7 +11,7 @@ from vicreg.tracking.store import store_lock, tracking_uri
 
 DESCRIPTION = (
     "The {probe} probe on the frozen encoder {encoder}: top-1 {top1:.1%} of the test images of {dataset}. "
-    "Images (N, {height}, {width}, 3) uint8 in, probabilities (N, {count}) out, of: {classes}"
+    "Images in, probabilities out, of: {classes}"
 )
 
 
@@ -37,13 +37,6 @@ def log_model(name: str, model: ImageClassifier, about: dict[str, Any], dataset:
     """Log the model to a run of its own and register it; return the version."""
     tags = {key: about[key] for key in ("study", "encoder", "dataset", "probe", "weights")}
     run_tags, data = runs.RunTags(stage="register", **tags), fingerprint(dataset.pixels, dataset.labels)
-    _, height, width, _ = test.pixels.shape
-    facts = about | {
-        "height": height,
-        "width": width,
-        "count": len(dataset.classes),
-        "classes": ", ".join(dataset.classes),
-    }
     with (
         TemporaryDirectory() as parent,
         runs.run(f"register {name}", tags=run_tags, fingerprint=data, params=model.recipe) as run,
@@ -60,5 +53,5 @@ def log_model(name: str, model: ImageClassifier, about: dict[str, Any], dataset:
             example=test.pixels[:2],
             classes=dataset.classes,
             tags={key: str(value) for key, value in about.items()},
-            description=DESCRIPTION.format(**facts),
+            description=DESCRIPTION.format(**about, classes=", ".join(dataset.classes)),
         )

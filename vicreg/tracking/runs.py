@@ -22,10 +22,6 @@ from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 
 
-class TrackingError(RuntimeError):
-    """Runs cannot be tracked: the store cannot be reached, opened or written. Raised before any work."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunTags:
     """What runs are found by, beside the DVC experiment and the git commit.
@@ -72,7 +68,6 @@ class Run:
             self.client.log_artifact(self.id, str(path), folder)
 
     def text(self, content: str, name: str) -> None:
-        """Keep a text as an artifact."""
         with try_or_warn(self.failure):
             self.client.log_text(self.id, content, name)
 
@@ -107,12 +102,12 @@ def run(
         folder becomes a tag, by which a run is found that was cut off before its id was written.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
-    Raises TrackingError at the start, when the store cannot be used.
+    Raises RuntimeError at the start, before any work, when the store cannot be used.
     """
     try:
         current = start_run(name, tags, fingerprint, params, run_id_file)
     except Exception as error:
-        raise TrackingError(f"no run can be tracked in {first_line(tracking_uri())}: {first_line(error)}") from error
+        raise RuntimeError(f"no run can be tracked in {first_line(tracking_uri())}: {first_line(error)}") from error
     with sigterm_as_exit():
         try:
             with system_metrics.log_system_metrics(current.id, tracking_uri()):

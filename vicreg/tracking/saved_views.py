@@ -1,7 +1,6 @@
 """Views: what MLflow's page of runs offers above its table, listed in saved_views.yaml.
 
-The page keeps them as tags of the experiment, compressed JSON, as of MLflow 3.17; a page that does not know them offers
-none. What a view leaves out is as the page has it by default.
+The page keeps them as tags of the experiment, compressed JSON, as of MLflow 3.17; other pages may offer none.
 """
 
 import json
