@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import ChoiceLoader, PackageLoader
+
 from vicreg.compare.metrics_file import Metrics
 from vicreg.compare.report_source import Side
 from vicreg.reporting.markdown import interval, percent, points
@@ -51,6 +53,7 @@ def difference(a: dict[str, float], b: dict[str, float]) -> tuple[float, float, 
 def document(a: Side, b: Side) -> str:
     """Return the page; it loads nothing from anywhere."""
     environment = html.environment()
+    environment.loader = ChoiceLoader([environment.loader, PackageLoader("vicreg.compare", "templates")])
     environment.filters |= {"percent": percent, "points": points}
     environment.globals |= {"interval": interval, "MISSING": MISSING}
     keys = dict.fromkeys([*a.metrics.datasets, *b.metrics.datasets])
