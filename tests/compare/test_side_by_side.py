@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vicreg.cli import main
-from vicreg.compare import report_source, side_by_side
+from vicreg.compare import reports, side_by_side
 
 SIZES = {"source": "official", "primary": "cifar10", "transfer": "cifar100", "epochs": 30, "fractions": {"probe": 1.0}}
 
@@ -53,7 +53,7 @@ def written(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def page(a: Path | str, b: Path | str) -> str:
-    return side_by_side.document(report_source.find(str(a)), report_source.find(str(b)))
+    return side_by_side.document(reports.find(str(a)), reports.find(str(b)))
 
 
 class Words(HTMLParser):
@@ -125,8 +125,8 @@ def test_what_differs_is_listed_and_what_is_equal_is_not(tmp_path):
     other["study"]["seed"] = 1
     other["study"]["sizes"]["fractions"]["probe"] = 0.5
     a, b = (
-        report_source.find(str(written(tmp_path / "a", report(random=0.3)))),
-        report_source.find(str(written(tmp_path / "b", other))),
+        reports.find(str(written(tmp_path / "a", report(random=0.3)))),
+        reports.find(str(written(tmp_path / "b", other))),
     )
     assert side_by_side.changes(a, b) == [("seed", "0", "1"), ("fractions.probe", "1.0", "0.5")]
     assert "Nothing that the reports record." in page(tmp_path / "a", tmp_path / "a")
@@ -140,8 +140,8 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     others["study"]["datasets"]["cifar10"]["fingerprints"]["test"] = "c"
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}
     elsewhere["shapes10"] = elsewhere.pop("cifar10")
-    a = report_source.find(str(written(tmp_path / "a", plain)))
-    better = report_source.find(str(written(tmp_path / "better", report(random=0.4))))
+    a = reports.find(str(written(tmp_path / "a", plain)))
+    better = reports.find(str(written(tmp_path / "better", report(random=0.4))))
     assert not list(side_by_side.warnings(a, better))
     assert ["the same report" in said for said in side_by_side.warnings(a, a)] == [True]
     for number, (found, message) in enumerate(
@@ -152,7 +152,7 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
             (elsewhere, "no dataset in common"),
         ]
     ):
-        b = report_source.find(str(written(tmp_path / f"b{number}", found)))
+        b = reports.find(str(written(tmp_path / f"b{number}", found)))
         (said,) = side_by_side.warnings(a, b)
         assert message in said
 
@@ -199,7 +199,7 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     for changed, own in ({}, True), ({"epochs": 99}, False):
         write_parameters(repository, **parameters(0.3, **changed))
         git("commit", "--quiet", "--all", "--message", "Other parameters")
-        assert [report_source.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
+        assert [reports.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
 
 
 @pytest.mark.parametrize(
@@ -214,13 +214,13 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     ],
 )
 def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_parameters(repository, name, top1, scale):
-    found = report_source.find(name)
-    assert found.metrics.scores["cifar10"]["random"]["linear"]["top1"] == top1
+    found = reports.find(name)
+    assert found.scores["top1"].item() == top1
     assert found.params == {"study": "s", **parameters(scale)}
 
 
 def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
-    assert side_by_side.changes(report_source.find("HEAD~1"), report_source.find("quick-idea")) == [
+    assert side_by_side.changes(reports.find("HEAD~1"), reports.find("quick-idea")) == [
         ("aug.scale_min", "0.2", "0.4")
     ]
 
@@ -240,7 +240,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
 )
 def test_a_study_that_is_not_there_is_an_error_that_says_what_there_is(repository, name, message):
     with pytest.raises(ValueError, match=message):
-        report_source.find(name)
+        reports.find(name)
 
 
 def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
@@ -249,8 +249,8 @@ def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
     with pytest.raises(
         ValueError, match=rf"2 experiments are called 'quick-idea': name the commit of one, .*{head[:10]}"
     ):
-        report_source.find("quick-idea")
-    assert report_source.find(head).metrics.scores["cifar10"]["random"]["linear"]["top1"] == 0.5
+        reports.find("quick-idea")
+    assert reports.find(head).scores["top1"].item() == 0.5
 
 
 def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tmp_path, monkeypatch):
@@ -258,14 +258,14 @@ def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tm
     written(tmp_path / "a", report(random=0.3))
     assert "CIFAR-10" in page("a", "a")
     with pytest.raises(ValueError, match="there is no study in reports/ here"):
-        report_source.find("HEAD")
+        reports.find("HEAD")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"study": {}}', b"[" * 100_000])
 def test_a_damaged_report_is_a_clear_error(tmp_path, content):
     written(tmp_path, {}).joinpath("metrics.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"metrics\.json is no metrics\.json of a study"):
-        report_source.find(str(tmp_path))
+        reports.find(str(tmp_path))
 
 
 def test_the_command_writes_the_page(repository):

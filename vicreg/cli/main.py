@@ -1,18 +1,18 @@
-"""The command line: an encoder in your own hands, on pictures of your own. Each command reads, calls, shows."""
+"""The command line: encoders for images of your own, and comparisons of studies. Each command reads, calls, prints."""
 
 import functools
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vicreg.cli.encoders import chosen, completed
+from vicreg.cli.encoders import complete, resolve
 from vicreg.io import atomic, errors
 
 DEFAULT = "cifar_aug"
+IMAGE_SIZE = 32  # of encoders whose recipe does not say
 
 app = typer.Typer(
     name="vicreg",
@@ -21,22 +21,22 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""
-Use the encoders of a finished study on pictures of your own, and compare studies.
+Use the encoders of a finished study on images of your own, and compare studies.
 
 An encoder is a network that turns an image into a list of numbers, its representation: images that it finds alike get
-similar numbers, which makes them useful for search and for simple classifiers. It learned that without labels.
+similar numbers, which makes them useful for search and for simple classifiers. It was trained without labels.
 
-A study is data, encoders and tests of them; `study:` in the file params.yaml names one, and "dvc repro" makes it. Then
+A study is data, encoders and their evaluation; `study:` in the file params.yaml names one, and "dvc repro" runs it. Then
 run "vicreg" (or "uv run vicreg") in the folder of that file. For each command, "vicreg COMMAND --help" has an example.
 """,
 )
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of `function`; what a person can mend is told in one message, and ends with status 1."""
+    """Make a command of `function`; an error that a user can mend is one message, and ends with status 1."""
 
     @functools.wraps(function)
-    def told(**values: Any) -> None:
+    def with_short_errors(**values: Any) -> None:
         try:
             function(**values)
         except Exception as error:
@@ -45,7 +45,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             errors.told(error)
             raise typer.Exit(1) from None
 
-    return app.command()(told)
+    return app.command()(with_short_errors)
 
 
 EncoderName = Annotated[
@@ -55,38 +55,11 @@ EncoderName = Annotated[
         "-e",
         metavar="NAME|FILE",
         help="Which encoder: a name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
-        autocompletion=completed,
+        autocompletion=complete,
     ),
 ]
-
-
-def known_device(given: str) -> str:
-    from vicreg.study.params import DEVICES
-
-    if not re.match(DEVICES, given):
-        raise typer.BadParameter(f"{given!r} is none of auto, cpu, cuda, cuda:N, mps")
-    return given
-
-
-def found_device(given: str) -> Any:
-    """The device of this name; raises ValueError, in the words of the command line, where it is not there."""
-    from vicreg.engine import devices
-
-    try:
-        return devices.choose_device(given)
-    except ValueError as error:
-        why = str(error.__cause__).split(". ")[0].splitlines()[0]
-        raise ValueError(f"--device {given} cannot be used here ({why}): use --device auto or cpu") from error
-
-
-Device = Annotated[
-    str,
-    typer.Option(
-        help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.", callback=known_device
-    ),
-]
-
-
+Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.")]
+Image = Annotated[Path, typer.Argument(help="An image file.", show_default=False)]
 Stem = Annotated[
     Path, typer.Option("--out", "-o", metavar="STEM", help="What to call the files, without their endings.")
 ]
@@ -108,39 +81,40 @@ def embed(
 
     Example: `vicreg embed holiday/ --encoder cifar_aug --out holiday.npz`
 
-    Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size. Encoders see 32 x 32 pixels only, in RGB:
+    Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size. Encoders take RGB of the size that they were
+    trained with, for CIFAR 32 x 32 pixels:
 
     - another size is squeezed to the square; crop images before if their shape matters
     - of an animation the first frame is taken
-    - transparency becomes white, grey becomes RGB
+    - transparency becomes white, gray becomes RGB
 
     Hidden files are ignored. Files that are not images are listed and skipped.
 
     The file that is written is NumPy's (.npz) and holds three arrays:
 
     - features: N x D numbers (float32), a row of D numbers for each of the N images
-    - files: where each image lies in the folder, sorted, in the same order
+    - files: the path of each image in the folder, sorted, in the same order
     - description: what the encoder is and how it was trained, as JSON
 
     To read it in Python: `numpy.load("holiday.npz")["features"]`
     """
     import numpy as np
 
-    from vicreg.data import image_files, images
-    from vicreg.nn.encoder import describe, load, represent
+    from vicreg.data import image_files
+    from vicreg.io.arrays import save_arrays
+    from vicreg.nn.encoder import describe, represent
+    from vicreg.study.builders import load_method
 
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder: name a file for --out, such as {out / 'features.npz'}")
-    if out.suffix != ".npz":
-        raise ValueError(f"--out {out}: the file will be NumPy's, so name it {out.with_suffix('.npz').name}")
-    file = chosen(encoder)
-    frozen, where = load(file), found_device(device)
-    pixels, names, passed_over = image_files.read_folder(folder)
-    if passed_over:
-        typer.echo(image_files.summary(passed_over), err=True)
-    features = represent(frozen, pixels, where)  # in batches as the stage does: others can change the last bits
+    if out.suffix != ".npz" or out.is_dir():
+        raise ValueError(f"--out {out}: name a file for NumPy, such as features.npz")
+    file = resolve(encoder)
+    method, torch_device = load_method(file), choose_device(device)
+    pixels, names, skipped = image_files.read_folder(folder, image_size(file))
+    if skipped:
+        typer.echo(image_files.summary(skipped), err=True)
+    features = represent(method.encoder, pixels, torch_device)  # in batches as the stage: others change the last bits
     description = json.dumps(describe(file), sort_keys=True)
-    images.save_arrays({"features": features, "files": np.array(names), "description": np.array(description)}, out)
+    save_arrays(out, features=features, files=np.array(names), description=np.array(description))
     typer.echo(f"{out}: {len(names):,} images x {features.shape[1]} numbers, by {file}")
 
 
@@ -152,7 +126,7 @@ def predict(
         str,
         typer.Option(
             help="Whose classes to name: a dataset of the study, such as shapes10, shapes100, cifar10 or cifar100; or "
-            "primary, the one that the encoder learned from, or transfer, the other one."
+            "primary, the one that the encoder was pretrained on, or transfer, the other one."
         ),
     ] = "primary",
     probe: Annotated[
@@ -161,55 +135,46 @@ def predict(
     ] = "linear",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to show for each image.")] = 5,
 ) -> None:
-    """Name the likeliest classes of images, with their probabilities.
+    """Name the most probable classes of images, with their probabilities.
 
     Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset cifar100`
 
-    Photos need a study of CIFAR, such as cifar_small: the study `embedded`, which a new clone has, learned drawn
+    Photos need a study of CIFAR, such as cifar_small: the study `embedded`, which a new clone has, was trained on drawn
     shapes, and takes a photo for one of them.
 
     The classes are those of a dataset of the study, such as the ten of CIFAR-10. A probe, a simple classifier that "dvc
     repro" trained on the encoder's representations, knows these classes and no others: whatever an image shows, it
     names one of them. Images are prepared as by "vicreg embed". It computes on the CPU.
     """
-    import numpy as np
-
     from vicreg.data import image_files
     from vicreg.serving import predict
 
-    pixels = np.stack([image_files.read(image) for image in images])
-    judge = predict.load(chosen(encoder), dataset, probe)
-    rows = judge.best(pixels, top)
-    typer.echo(predict.told(judge, [image_files.shown(image) for image in images], rows))
+    file = resolve(encoder)
+    pixels = read_images(images, file)
+    loaded = predict.load(file, dataset, probe)
+    rows = loaded.best(pixels, top)
+    typer.echo(predict.told(loaded, [image_files.shown(image) for image in images], rows))
 
 
 @command
-def loss(
-    a: Annotated[Path, typer.Argument(metavar="A", help="An image file.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another image file.", show_default=False)],
-    encoder: EncoderName = DEFAULT,
-    device: Device = "auto",
-) -> None:
+def loss(a: Image, b: Image, encoder: EncoderName = DEFAULT, device: Device = "auto") -> None:
     """Show how different an encoder finds two images.
 
     Example: `vicreg loss cat.png dog.png`
 
-    It is the loss that the encoder learned by, VICReg's, between two images of yours instead of two views (random crops
-    and colours) of one. Read its main part, the invariance: it is 0 for an image and itself, and the larger the less
-    alike the encoder finds two images; compare it between pairs. The total can be lower for images that are less alike,
-    since its other parts are made for large batches. Images are prepared as by "vicreg embed".
+    It is the loss that the encoder was pretrained with, between two images of yours instead of two views (random crops
+    and colors) of one. Read its main term, VICReg's invariance or another method's distance: it is 0 for an image and
+    itself, and the larger the less alike the encoder finds two images; compare it between pairs. The total can be lower
+    for images that are less alike, since its other terms are made for large batches. Images are prepared as by "vicreg
+    embed".
     """
-    import numpy as np
-
     from vicreg.data import image_files
     from vicreg.serving import compare_images
 
-    pixels = np.stack([image_files.read(a), image_files.read(b)])
-    file = chosen(encoder)
-    pairs = compare_images.compare(file, pixels, (image_files.shown(a), image_files.shown(b)), found_device(device))
-    typer.echo(
-        f"The loss between two images, by {file}\n\n{compare_images.told(pairs, compare_images.objective(file))}"
-    )
+    file = resolve(encoder)
+    pixels, names = read_images([a, b], file), (image_files.shown(a), image_files.shown(b))
+    pairs = compare_images.compare(file, pixels, names, choose_device(device))
+    typer.echo(f"The loss between two images, by {file}\n\n{compare_images.format_table(pairs, file)}")
 
 
 @command
@@ -219,7 +184,7 @@ def export(
         typer.Argument(
             metavar="ENCODER",
             help="A name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
-            autocompletion=completed,
+            autocompletion=complete,
             show_default=False,
         ),
     ],
@@ -243,7 +208,7 @@ def export(
     """
     from vicreg.serving import export
 
-    file = chosen(encoder)
+    file = resolve(encoder)
     folder = out or Path(file.stem)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder}: that is a file; name a folder")
@@ -271,9 +236,10 @@ def report(
     - a git revision, such as main or HEAD~1; it stands for the study that its params.yaml names
     - REVISION:FOLDER, for another study of that revision, such as main:reports/cifar_small
     """
-    from vicreg.compare import report_source, side_by_side
+    from vicreg.compare.reports import find
+    from vicreg.compare.side_by_side import document
 
-    page = side_by_side.document(report_source.find(a), report_source.find(b))
+    page = document(find(a), find(b))
     with atomic.writing(out) as stream:
         stream.write(page.encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing but itself")
@@ -287,21 +253,20 @@ def seeds(
     ],
     out: Stem,
 ) -> None:
-    """Show what several seeds of a study gave, with the mean and the spread.
+    """Show what several seeds of a study gave, with the mean and the standard deviation.
 
     Example: `vicreg seeds main seed-1 seed-2 --out seeds`
 
-    A seed is one draw of everything random: the split, the weights at the start, the order of the images, their views
+    A seed is one draw of everything random: the split, the initial weights, the order of the images, their views
     (and the pictures, in a study that draws them). `dvc exp run -n seed-1 -S seed=1` runs the study with another one;
     the reports must not differ in anything else. The tables (.md) say how far the best two encoders are apart, and
     whether that may be chance; each number is in the .csv.
     """
-    from vicreg.compare import report_source
-    from vicreg.compare import seeds as repetitions
+    from vicreg.compare.reports import find
+    from vicreg.compare.seeds import write_seeds
 
-    stem = without_ending(out)
-    repetitions.write_seeds([report_source.find(name) for name in dict.fromkeys(reports)], stem)
-    typer.echo(f"{stem}.md, .svg, .png and .csv")
+    write_seeds([find(name) for name in dict.fromkeys(reports)], check_stem(out))
+    typer.echo(f"{out}.md, .svg, .png and .csv")
 
 
 @command
@@ -323,39 +288,69 @@ def sweep(
     ] = None,
     encoder: Annotated[str, typer.Option("--encoder", "-e", help="Which encoder of the experiments.")] = DEFAULT,
 ) -> None:
-    """Draw several experiments of the present study in one figure, from their MLflow runs.
+    """Draw several experiments of the current study in one figure, from their MLflow runs.
 
     Example: `vicreg sweep workspace scale-0.4 scale-0.6 --by aug.scale_min --out scale_min`
 
     An experiment is made and named by `dvc exp run -n scale-0.4 -S aug.scale_min=0.4`; "workspace" is what "dvc repro"
-    made here. MLflow keeps the numbers of each, from which a figure and a table are made (.svg, .png; .md, .csv):
+    ran here. MLflow has the numbers of each, from which a figure and a table are made (.svg, .png; .md, .csv):
 
-    - without --by, how well each encoder did while it learned: now and then a classifier was trained on what it gave,
-      the online evaluation; LABEL=A,B,C draws the experiments A, B and C, which differ in their seeds, as one
+    - without --by, the online evaluation: how well a linear classifier on the encoder did every few epochs of
+      pretraining; LABEL=A,B,C draws the experiments A, B and C, which differ in their seeds, as one
     - with --by, how well the linear probe does at each value of that parameter, on both datasets; then the experiments
       must not differ in anything else than that and their seeds
     """
-    from vicreg.cli.encoders import present_study
+    from vicreg.cli.encoders import study_params
+    from vicreg.compare import experiments as tracked
     from vicreg.compare import sweeps
-    from vicreg.tracking import query as tracked
 
-    stem, study = without_ending(out), present_study()
+    check_stem(out)
+    study = study_params()["study"]
     about = f"{encoder} in the study {study}"
     if by is None:
-        found = tracked.online(experiments, study, encoder)
-        sweeps.write_online(found, f"{found.dataset}: {about} while it learns", stem)
+        online = tracked.online(experiments, study, encoder)
+        sweeps.write_online(online, f"{online.dataset}: {about} while it learns", out)
     else:
-        rows = tracked.probed(experiments, study, encoder, by)
-        sweeps.write_probed(rows, by, f"Linear probe on {about}, against {by}", stem)
-    typer.echo(f"{stem}.svg, .png, .md and .csv: {', '.join(experiments)}")
+        scores = tracked.probed(experiments, study, encoder, by)
+        sweeps.write_probed(scores, by, f"Linear probe on {about}, against {by}", out)
+    typer.echo(f"{out}.svg, .png, .md and .csv: {', '.join(experiments)}")
 
 
-def without_ending(stem: Path) -> Path:
+def check_stem(stem: Path) -> Path:
+    """Return `stem`; raises ValueError where several files cannot be called so."""
     if stem.suffix:
         raise ValueError(f"--out {stem}: name it without {stem.suffix!r}, since several endings are added")
     if stem.is_dir():
         raise ValueError(f"--out {stem}: that is a folder; name files in it, such as {stem / 'sweep'}")
     return stem
+
+
+def choose_device(name: str) -> Any:
+    """The torch device of this name; raises ValueError, in the words of the command line, where it is not there."""
+    from vicreg.engine import devices
+
+    try:
+        return devices.choose_device(name)
+    except ValueError as error:
+        reason = str(error.__cause__ or error).split(". ")[0].splitlines()[0]
+        raise ValueError(f"--device {name} cannot be used here ({reason}): use --device auto or cpu") from error
+
+
+def read_images(images: list[Path], encoder: Path) -> Any:
+    """The pixels (N, S, S, 3) uint8 of image files, in the size that the encoder takes."""
+    import numpy as np
+
+    from vicreg.data import image_files
+
+    size = image_size(encoder)
+    return np.stack([image_files.read(image, size) for image in images])
+
+
+def image_size(encoder: Path) -> int:
+    """Height and width in pixels of the images that the encoder in this file takes."""
+    from vicreg.nn.encoder import describe
+
+    return describe(encoder).get("data", {}).get("image_size", IMAGE_SIZE)
 
 
 if __name__ == "__main__":
