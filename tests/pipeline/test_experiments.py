@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import Repository
 
-CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "representative_loss@cifar_aug"}
-CHAIN |= {"portrait@cifar_aug", "publish", "check", "report"}
+CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "pair_loss@cifar_aug"}
+CHAIN |= {"neighbors@cifar_aug", "register", "recipes", "report"}
 METRICS = "reports/embedded/top1.json"
 
 
@@ -69,8 +69,8 @@ def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) 
         for probe in ("linear", "logistic", "knn")
     ]
     expected += [("report", None, drawn[0], None)]
-    published = json.loads((finished_study.folder / "results/embedded/published.json").read_text())["datasets"]
-    expected += [("publish", best["encoder"], best["dataset"], best["probe"]) for best in published.values()]
+    registered = json.loads((finished_study.folder / "results/embedded/registered.json").read_text())["datasets"]
+    expected += [("register", best["encoder"], best["dataset"], best["probe"]) for best in registered.values()]
     assert sorted(map(str, about)) == sorted(map(str, expected))
     head = finished_study.git("rev-parse", "HEAD^").strip()
     assert {run.data.tags["commit"] for run in runs} == {head}
@@ -84,9 +84,9 @@ def test_the_best_probe_of_each_dataset_is_a_registered_model(finished_study: Re
     files = results.glob("linear_eval-*.json")
     ran = [found for found in map(json.loads, map(Path.read_text, files)) if "not_run" not in found]
     client = MlflowClient(f"sqlite:///{finished_study.folder}/mlflow.db")
-    for slot, best in json.loads((results / "published.json").read_text())["datasets"].items():
-        top1 = [score["top1"] for found in ran for score in found["datasets"][slot]["probes"].values()]
-        assert best["top1"] == max(top1)
+    for role, best in json.loads((results / "registered.json").read_text())["datasets"].items():
+        val_top1 = [score["val_top1"] for found in ran for score in found["datasets"][role]["probes"].values()]
+        assert best["val_top1"] == max(val_top1)
         held = client.get_model_version_by_alias(best["model"], "best")
         assert (str(held.version), held.tags["digest"]) == (best["version"], best["digest"])
 
@@ -130,7 +130,7 @@ def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) ->
 
 
 @pytest.mark.usefixtures("rerun")
-def test_an_experiment_in_a_temporary_folder_is_tracked_at_the_root(repository: Repository) -> None:
+def test_a_temporary_experiment_is_tracked_at_the_root(repository: Repository) -> None:
     command = ("exp", "run", "--temp", "--name", "away", "--set-param", "aug.scale_min=0.3")
     assert repository.stages_run_by(*command, "pretrain@cifar_aug") == {"pretrain@cifar_aug"}
     assert scale_mins(repository, "away") == {"0.3"}

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import conftest
 import pytest
 import torch
 from conftest import Repository, digest
-from ruamel.yaml import YAML
 
 import stages.pretrain
 from vicreg.jobs import pretrain
-from vicreg.study import params
 
 WEIGHTS = Path("models/embedded/cifar_aug.safetensors")
 COMMAND = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
@@ -33,14 +32,9 @@ def study(finished_study: Repository, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def change(repository: Repository, key: str, value: Any) -> None:
-    """Set a parameter, named with dots."""
-    yaml, file = YAML(), repository.folder / "params.yaml"
-    values = section = yaml.load(file)
-    *way, last = key.split(".")
-    for name in way:
-        section = section[name]
-    section[last] = value
-    yaml.dump(values, file)
+    """Set a parameter, named with dots, and resolve it into recipes."""
+    conftest.change(repository.folder / "params.yaml", key, value)
+    repository.run(sys.executable, "-m", "stages.recipes")
 
 
 def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, capfd: pytest.CaptureFixture) -> None:
@@ -54,23 +48,21 @@ def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, ca
     assert "going on in epoch 2, after 0 steps, from " in capfd.readouterr().out
 
 
-def test_parameters_that_change_meanwhile_stop_it_and_its_weights_wait_for_them(
-    study: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recipe_that_changes_meanwhile_stops_it(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(WEIGHTS)
-    look = pretrain.look
+    evaluate_online = pretrain.evaluate_online
 
     def impatient(*args) -> None:
-        look(*args)
+        evaluate_online(*args)
         change(study, "optimizer.base_lr", 0.2)
 
-    monkeypatch.setattr(pretrain, "look", impatient)
+    monkeypatch.setattr(pretrain, "evaluate_online", impatient)
     WEIGHTS.unlink()
-    with pytest.raises(pretrain.ChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
+    with pytest.raises(pretrain.RecipeChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
         stages.pretrain.main("cifar_aug")
     assert not WEIGHTS.exists()
     change(study, "optimizer.base_lr", 0.3)
-    monkeypatch.setattr(pretrain, "look", None)  # no epoch is trained again
+    monkeypatch.setattr(pretrain, "evaluate_online", None)  # no epoch is trained again
     stages.pretrain.main("cifar_aug")
     assert digest(WEIGHTS) == before
 
@@ -91,13 +83,13 @@ def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
 @pytest.mark.parametrize("damage", ["cut short", "flipped"])
 def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str) -> None:
     before = digest(WEIGHTS)
-    file = Path("data/embedded/primary.npz")
+    file = Path("data/embedded/primary/pixels.npy")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 16
     file.unlink()  # it may be a link into DVC's cache
     file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
     said = study.run(*COMMAND, fails=True)
-    assert "error: data/embedded/primary.npz is damaged" in said and "make it again" in said
+    assert "error: data/embedded/primary" in said and "damaged" in said
     assert "Traceback" not in said
     assert digest(WEIGHTS) == before
 
@@ -110,11 +102,11 @@ def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None
     assert "Traceback" not in said
 
 
-def test_too_little_memory_is_one_clear_message_with_the_batch_size(study: Repository) -> None:
+def test_too_little_memory_is_one_clear_message(study: Repository) -> None:
     before = digest(WEIGHTS)
     change(study, "studies.embedded.width", 1_000_000)  # 36 TB for the first convolution of the first stage
     said = study.run(*COMMAND, fails=True)
-    assert "error: memory ran out with batch_size = 32 (" in said and "smaller `studies.<study>.batch_size`" in said
+    assert "error: memory ran out with batch_size = 32 (" in said and "smaller `batch_size`" in said
     assert "Traceback" not in said
     assert digest(WEIGHTS) == before
 
@@ -155,18 +147,19 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     WEIGHTS.unlink()
     change(study, "studies.embedded.epochs", 6)
     said = together(study, ["cifar_aug", "cifar_aug"])
-    assert sum("this very run is under way by process " in text for text in said) == 1
+    assert sum("this run is under way in process " in text for text in said) == 1
     assert sum("epoch 6/6: " in text for text in said) == 1
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
     assert digest(WEIGHTS) != before
 
 
-def test_four_pretrainings_that_start_together_on_a_fresh_database_log_everything(study: Repository) -> None:
+def test_four_that_start_together_on_a_new_database_log_all(study: Repository) -> None:
     (study.folder / "mlflow.db").unlink()
-    names = ["one", "two", "three", "four"]
+    names, file = ["one", "two", "three", "four"], study.folder / "params.yaml"
     for name in names:
-        change(study, f"encoders.{name}", {"method": "vicreg", "backbone": "resnet18", "policy": "aug"})
+        conftest.change(file, f"encoders.{name}", {"method": "vicreg", "backbone": "resnet18", "policy": "aug"})
+    change(study, "rows", names)
     together(study, names)
     runs = study.tracked_runs()
     assert sorted(run.data.tags["encoder"] for run in runs) == sorted(names)
@@ -182,8 +175,7 @@ def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, mo
     def diverge(*args) -> None:
         raise RuntimeError("diverged")
 
-    monkeypatch.setattr(pretrain, "look", diverge)
+    monkeypatch.setattr(pretrain, "evaluate_online", diverge)
     with pytest.raises(RuntimeError, match="diverged"):
         stages.pretrain.main("cifar_aug")
     assert digest(WEIGHTS) == before
-    assert params.load().study == "embedded"

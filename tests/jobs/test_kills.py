@@ -39,7 +39,7 @@ def undisturbed(tiny_repository: Repository, tmp_path_factory: pytest.TempPathFa
     repository = tiny_repository.copy(tmp_path_factory.mktemp("kills") / "repository")
     yaml, file = YAML(), repository.folder / "params.yaml"
     values = yaml.load(file)
-    sizes = {"epochs": len(EPOCHS), "online_every": 3, "fractions": {"pretrain": 0.02, "probe": 0.02}}
+    sizes = {"epochs": len(EPOCHS), "online_eval_every": 3, "fractions": {"pretrain": 0.02, "probe": 0.02}}
     values["studies"]["embedded"].update(sizes)
     values["checkpoint_every"] = 0.3
     yaml.dump(values, file)
@@ -145,7 +145,7 @@ def kill_one(repository: Repository, begin: Command, draw: random.Random) -> Kil
 def newest(repository: Repository) -> tuple[int, int]:
     """Epoch and step of the newest checkpoint; (1, 0) where there is none."""
     kept = sorted(repository.folder.glob(".vicreg/pretrain/*/*.ckpt"))
-    return run_store.position(kept[-1]) if kept else (1, 0)
+    return run_store.file_position(kept[-1]) if kept else (1, 0)
 
 
 def undisturbed_seconds(repository: Repository) -> float:
