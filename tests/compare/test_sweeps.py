@@ -190,7 +190,7 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         ),
         (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr too"),
         (["workspace", "--by", "aug.scale_min", "--out", "x"], "do not differ in aug.scale_min"),
-        (["workspace", "--out", "x.png"], "name it without '.png'"),
+        (["workspace", "--out", "x.png"], "name the files without an ending"),
         (
             ["workspace", "twin", "larger", "--by", "aug.scale_min", "--out", "x"],
             "have the same aug.scale_min and seed",
@@ -204,7 +204,7 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["one=workspace,", "--out", "x"], "'one=workspace,' should be the name of an experiment, or LABEL=A,B"),
         (["a=workspace", "a=larger", "--out", "x"], "the label 'a' is given twice"),
         (["a=workspace", "b=seed-1,workspace", "--out", "x"], "'workspace' is given twice, for 'a' and 'b'"),
-        (["workspace", "--out", "."], "that is a folder"),
+        (["workspace", "--out", "."], "name the files without an ending and no folder"),
     ],
 )
 def test_what_cannot_be_compared_is_a_clear_error(arguments: list[str], message: str) -> None:

@@ -12,7 +12,6 @@ from vicreg.cli.encoders import complete, resolve
 from vicreg.io import atomic, errors
 
 DEFAULT = "cifar_aug"
-IMAGE_SIZE = 32  # of encoders whose recipe does not say
 
 app = typer.Typer(
     name="vicreg",
@@ -26,8 +25,8 @@ Use the encoders of a finished study on images of your own, and compare studies.
 An encoder is a network that turns an image into a list of numbers, its representation: images that it finds alike get
 similar numbers, which makes them useful for search and for simple classifiers. It was trained without labels.
 
-A study is data, encoders and their evaluation; `study:` in the file params.yaml names one, and "dvc repro" runs it. Then
-run "vicreg" (or "uv run vicreg") in the folder of that file. For each command, "vicreg COMMAND --help" has an example.
+A study is data, encoders and their evaluation; `study:` in the file params.yaml names one, and "dvc repro" runs it.
+Then run "vicreg" (or "uv run vicreg") in the folder of that file. "vicreg COMMAND --help" has an example.
 """,
 )
 
@@ -40,40 +39,34 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(**values)
         except Exception as error:
-            if not errors.mendable(error):
+            if not errors.is_user_error(error):
                 raise
-            errors.told(error)
+            errors.print_error(error)
             raise typer.Exit(1) from None
 
     return app.command()(with_short_errors)
 
 
+def argument(metavar: str, help: str, **options: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=help, show_default=False, **options)
+
+
+def out_option(help: str, **options: Any) -> Any:
+    return typer.Option("--out", "-o", help=help, **options)
+
+
+NAME_OR_FILE = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
 EncoderName = Annotated[
-    str,
-    typer.Option(
-        "--encoder",
-        "-e",
-        metavar="NAME|FILE",
-        help="Which encoder: a name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
-        autocompletion=complete,
-    ),
+    str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=NAME_OR_FILE, autocompletion=complete)
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.")]
-Image = Annotated[Path, typer.Argument(help="An image file.", show_default=False)]
-Stem = Annotated[
-    Path, typer.Option("--out", "-o", metavar="STEM", help="What to call the files, without their endings.")
-]
+Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")]
+Stem = Annotated[Path, out_option("What to call the files, without their endings.", metavar="STEM")]
 
 
 @command
 def embed(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="A folder of images, and of folders with images.", show_default=False),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The .npz file to write; one that is there is replaced.")
-    ] = Path("features.npz"),
+    folder: Annotated[Path, argument("FOLDER", "A folder of images, and of folders with images.")],
+    out: Annotated[Path, out_option("The .npz file to write; one that is there is replaced.")] = Path("features.npz"),
     encoder: EncoderName = DEFAULT,
     device: Device = "auto",
 ) -> None:
@@ -81,14 +74,10 @@ def embed(
 
     Example: `vicreg embed holiday/ --encoder cifar_aug --out holiday.npz`
 
-    Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size. Encoders take RGB of the size that they were
-    trained with, for CIFAR 32 x 32 pixels:
-
-    - another size is squeezed to the square; crop images before if their shape matters
-    - of an animation the first frame is taken
-    - transparency becomes white, gray becomes RGB
-
-    Hidden files are ignored. Files that are not images are listed and skipped.
+    Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size; of an animation the first frame is taken,
+    transparency becomes white, gray becomes RGB. An encoder takes squares of one size, for CIFAR 32 x 32 pixels, to
+    which images are squeezed; crop them before if their shape matters. Hidden files are ignored. Files that are not
+    images are listed and skipped.
 
     The file that is written is NumPy's (.npz) and holds three arrays:
 
@@ -101,100 +90,87 @@ def embed(
     import numpy as np
 
     from vicreg.data import image_files
+    from vicreg.engine.devices import choose_device
     from vicreg.io.arrays import save_arrays
-    from vicreg.nn.encoder import describe, represent
-    from vicreg.study.builders import load_method
+    from vicreg.nn.encoder import extract_features
+    from vicreg.study.builders import describe, load_encoder
 
     if out.suffix != ".npz" or out.is_dir():
         raise ValueError(f"--out {out}: name a file for NumPy, such as features.npz")
     file = resolve(encoder)
-    method, torch_device = load_method(file), choose_device(device)
-    pixels, names, skipped = image_files.read_folder(folder, image_size(file))
+    description, network, where = describe(file), load_encoder(file), choose_device(device)
+    pixels, names, skipped = image_files.read_folder(folder, description["data"]["image_size"])
     if skipped:
         typer.echo(image_files.summary(skipped), err=True)
-    features = represent(method.encoder, pixels, torch_device)  # in batches as the stage: others change the last bits
-    description = json.dumps(describe(file), sort_keys=True)
-    save_arrays(out, features=features, files=np.array(names), description=np.array(description))
+    features = extract_features(network, pixels, where)  # in batches as the stage does: others change the last bits
+    arrays = {"files": np.array(names), "description": np.array(json.dumps(description, sort_keys=True))}
+    save_arrays(out, features=features, **arrays)
     typer.echo(f"{out}: {len(names):,} images x {features.shape[1]} numbers, by {file}")
 
 
 @command
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="One or more images.", show_default=False)],
+    images: Annotated[list[Path], argument("IMAGE", "One or more images.")],
     encoder: EncoderName = DEFAULT,
     dataset: Annotated[
         str,
         typer.Option(
-            help="Whose classes to name: a dataset of the study, such as shapes10, shapes100, cifar10 or cifar100; or "
-            "primary, the one that the encoder was pretrained on, or transfer, the other one."
+            help="Whose classes to name: primary, the dataset that pretrained; transfer, the other; or a name."
         ),
     ] = "primary",
     probe: Annotated[
-        str,
-        typer.Option(help="Which classifier, by its name in `probes` of params.yaml: linear, logistic or knn."),
+        str, typer.Option(help="Which classifier, by its name in `probes` of params.yaml: linear, logistic or knn.")
     ] = "linear",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to show for each image.")] = 5,
 ) -> None:
     """Name the most probable classes of images, with their probabilities.
 
-    Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100: `vicreg predict cat.jpg --dataset cifar100`
+    Example: `vicreg predict cat.jpg`, or for the classes of CIFAR-100 `vicreg predict cat.jpg --dataset cifar100`
 
-    Photos need a study of CIFAR, such as cifar_small: the study `embedded`, which a new clone has, was trained on drawn
-    shapes, and takes a photo for one of them.
-
-    The classes are those of a dataset of the study, such as the ten of CIFAR-10. A probe, a simple classifier that "dvc
-    repro" trained on the encoder's representations, knows these classes and no others: whatever an image shows, it
-    names one of them. Images are prepared as by "vicreg embed". It computes on the CPU.
+    A probe, a simple classifier that "dvc repro" trained on the encoder's representations, knows the classes of a
+    dataset of the study, such as the ten of CIFAR-10, and no others: whatever an image shows, it names one of them. So
+    photos need a study of CIFAR, such as cifar_small: `embedded`, which a new clone has, takes a photo for one of its
+    drawn shapes. Images are prepared as by "vicreg embed". It computes on the CPU.
     """
-    from vicreg.data import image_files
+    from vicreg.data.image_files import shown
     from vicreg.serving import predict
 
     file = resolve(encoder)
-    pixels = read_images(images, file)
-    loaded = predict.load(file, dataset, probe)
-    rows = loaded.best(pixels, top)
-    typer.echo(predict.told(loaded, [image_files.shown(image) for image in images], rows))
+    pixels, loaded = read_images(images, file), predict.load(file, dataset, probe)
+    typer.echo(predict.format_predictions(loaded, [shown(image) for image in images], loaded.topk(pixels, top)))
 
 
 @command
-def loss(a: Image, b: Image, encoder: EncoderName = DEFAULT, device: Device = "auto") -> None:
+def loss(
+    a: Annotated[Path, argument("A", "An image file.")],
+    b: Annotated[Path, argument("B", "Another image file.")],
+    encoder: EncoderName = DEFAULT,
+    device: Device = "auto",
+) -> None:
     """Show how different an encoder finds two images.
 
     Example: `vicreg loss cat.png dog.png`
 
-    It is the loss that the encoder was pretrained with, between two images of yours instead of two views (random crops
-    and colors) of one. Read its main term, VICReg's invariance or another method's distance: it is 0 for an image and
-    itself, and the larger the less alike the encoder finds two images; compare it between pairs. The total can be lower
-    for images that are less alike, since its other terms are made for large batches. Images are prepared as by "vicreg
-    embed".
+    The terms are those of the encoder's pretraining method, between two images of yours instead of two views (random
+    crops and colors) of one. Each method has one to read, VICReg its invariance: it is 0 for an image and itself, and
+    the larger the less alike the encoder finds two images; compare it between pairs. Images are prepared as by
+    "vicreg embed".
     """
-    from vicreg.data import image_files
-    from vicreg.serving import compare_images
+    from vicreg.data.image_files import shown
+    from vicreg.engine.devices import choose_device
+    from vicreg.serving.compare_images import compare
 
     file = resolve(encoder)
-    pixels, names = read_images([a, b], file), (image_files.shown(a), image_files.shown(b))
-    pairs = compare_images.compare(file, pixels, names, choose_device(device))
-    typer.echo(f"The loss between two images, by {file}\n\n{compare_images.format_table(pairs, file)}")
+    typer.echo(compare(file, read_images([a, b], file), (shown(a), shown(b)), choose_device(device)))
 
 
 @command
 def export(
-    encoder: Annotated[
-        str,
-        typer.Argument(
-            metavar="ENCODER",
-            help="A name from the section `encoders` of params.yaml, or the path of a .safetensors file.",
-            autocompletion=complete,
-            show_default=False,
-        ),
-    ],
+    encoder: Annotated[str, argument("ENCODER", NAME_OR_FILE, autocompletion=complete)],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="The folder to write into; it is made.", show_default="the encoder's name"),
+        Path | None, out_option("The folder to write into; it is made.", show_default="the encoder's name")
     ] = None,
-    onnx: Annotated[
-        bool, typer.Option(help="Whether to write ONNX too; it needs packages: uv sync --extra onnx.")
-    ] = True,
+    onnx: Annotated[bool, typer.Option(help="Write ONNX too, which needs packages: uv sync --extra onnx.")] = True,
 ) -> None:
     """Write an encoder into a folder of its own, to use or publish it elsewhere.
 
@@ -218,11 +194,9 @@ def export(
 
 @command
 def report(
-    a: Annotated[str, typer.Argument(metavar="A", help="The baseline; one of the above.", show_default=False)],
-    b: Annotated[
-        str, typer.Argument(metavar="B", help="What is compared with it; one of the above.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("side_by_side.html"),
+    a: Annotated[str, argument("A", "The baseline; one of the above.")],
+    b: Annotated[str, argument("B", "What is compared with it; one of the above.")],
+    out: Annotated[Path, out_option("The page to write.")] = Path("side_by_side.html"),
 ) -> None:
     """Show two studies or experiments side by side in one page: accuracies, differences, settings.
 
@@ -247,10 +221,7 @@ def report(
 
 @command
 def seeds(
-    reports: Annotated[
-        list[str],
-        typer.Argument(metavar="REPORT", help="As A and B of `vicreg report`; two or more.", show_default=False),
-    ],
+    reports: Annotated[list[str], argument("REPORT", "As A and B of `vicreg report`; two or more.")],
     out: Stem,
 ) -> None:
     """Show what several seeds of a study gave, with the mean and the standard deviation.
@@ -273,19 +244,10 @@ def seeds(
 def sweep(
     experiments: Annotated[
         list[str],
-        typer.Argument(
-            metavar="EXPERIMENT",
-            help="Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds.",
-            show_default=False,
-        ),
+        argument("EXPERIMENT", "Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds."),
     ],
     out: Stem,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PARAMETER", help="The parameter that was swept, such as aug.scale_min.", show_default="none"
-        ),
-    ] = None,
+    by: Annotated[str, typer.Option(metavar="PARAMETER", help="The one that was swept, such as aug.scale_min.")] = "",
     encoder: Annotated[str, typer.Option("--encoder", "-e", help="Which encoder of the experiments.")] = DEFAULT,
 ) -> None:
     """Draw several experiments of the current study in one figure, from their MLflow runs.
@@ -307,7 +269,7 @@ def sweep(
     check_stem(out)
     study = study_params()["study"]
     about = f"{encoder} in the study {study}"
-    if by is None:
+    if not by:
         online = tracked.online(experiments, study, encoder)
         sweeps.write_online(online, f"{online.dataset}: {about} while it learns", out)
     else:
@@ -317,40 +279,20 @@ def sweep(
 
 
 def check_stem(stem: Path) -> Path:
-    """Return `stem`; raises ValueError where several files cannot be called so."""
-    if stem.suffix:
-        raise ValueError(f"--out {stem}: name it without {stem.suffix!r}, since several endings are added")
-    if stem.is_dir():
-        raise ValueError(f"--out {stem}: that is a folder; name files in it, such as {stem / 'sweep'}")
+    if stem.suffix or stem.is_dir():
+        raise ValueError(f"--out {stem}: name the files without an ending and no folder, such as comparison")
     return stem
 
 
-def choose_device(name: str) -> Any:
-    """The torch device of this name; raises ValueError, in the words of the command line, where it is not there."""
-    from vicreg.engine import devices
-
-    try:
-        return devices.choose_device(name)
-    except ValueError as error:
-        reason = str(error.__cause__ or error).split(". ")[0].splitlines()[0]
-        raise ValueError(f"--device {name} cannot be used here ({reason}): use --device auto or cpu") from error
-
-
 def read_images(images: list[Path], encoder: Path) -> Any:
-    """The pixels (N, S, S, 3) uint8 of image files, in the size that the encoder takes."""
+    """The pixels (N, S, S, 3) uint8 of image files, in the size S that the encoder takes."""
     import numpy as np
 
     from vicreg.data import image_files
+    from vicreg.study.builders import describe
 
-    size = image_size(encoder)
+    size = describe(encoder)["data"]["image_size"]
     return np.stack([image_files.read(image, size) for image in images])
-
-
-def image_size(encoder: Path) -> int:
-    """Height and width in pixels of the images that the encoder in this file takes."""
-    from vicreg.nn.encoder import describe
-
-    return describe(encoder).get("data", {}).get("image_size", IMAGE_SIZE)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -106,7 +105,7 @@ def find(given: str) -> Report:
             f"{given!r} is no folder with {FILE}, no study, no git revision and no experiment; {available}"
         )
     commit = commit.strip()
-    params = parse_params(git("show", f"{commit}:./params.yaml"))
+    params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}")
     if not (folder or params):
         raise ValueError(f"{given!r} has no params.yaml that names a study; write {given}:FOLDER, a folder with {FILE}")
     path = f"{(folder or 'reports/' + params['study']).strip('/')}/{FILE}"
@@ -132,13 +131,6 @@ def git(*arguments: str) -> str | None:
         return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
         return None
-
-
-def parse_params(text: str | None) -> dict[str, Any] | None:
-    with TemporaryDirectory() as folder:
-        file = Path(folder, "params.yaml")
-        file.write_text(text or "", encoding="utf-8")
-        return yaml.load(file) if text else None
 
 
 def flat(values: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -17,10 +18,10 @@ from vicreg.reporting.figures.panels import Panel, together
 from vicreg.reporting.markdown import code, count, escape, percent, points, spread, table
 from vicreg.reporting.metrics import BASELINE
 
-# Settings that may differ: of params.yaml those that change no result or that a report tells itself (then older names);
-# of a recipe, below its row's name, the seed and the code.
-FREE = r"(seed|study|studies|device|data_placement|compile|num_processes|checkpoint_every|memory|processes)(\..*)?"
-FREE_OF_RECIPE = r".*\.(seed|code)"
+# Settings that may differ: a machine's, and what the report tells itself; memory, processes: as they were once called.
+MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|memory|processes"
+FREE = rf"(seed|study|studies|{MACHINE})(\..*)?"
+FREE_OF_RECIPE = rf".*\.(seed|code|{MACHINE})"
 
 
 def write_seeds(reports: Sequence[Report], stem: Path) -> None:
@@ -78,22 +79,23 @@ def seed_of(report: Report) -> int:
 
 def document(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
     """Return the table of each dataset as markdown, with what the spread does and does not contain."""
-    seeds, synthetic = ", ".join(str(seed_of(report)) for report in reports), reports[0].synthetic
-    parts = [f"# {escape(title(reports))}: {count(len(reports), 'seed')}"]
-    if synthetic:
-        parts.append("> Drawn pictures, not CIFAR: the numbers say whether the pipeline works, not how good it is.")
-    parts.append(
-        f"Each report ran with a seed of its own: {seeds}. The seed draws {'the pictures, ' if synthetic else ''}the "
-        "split, the initial weights, the order of the images, the views and the probes. Standard deviations (n - 1) "
-        "are of single runs, in points."
+    loader = PackageLoader("vicreg.compare", "templates")
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"escape": escape, "count": count}
+    seeds, first = ", ".join(str(seed_of(report)) for report in reports), reports[0]
+    return environment.get_template("seeds.md.j2").render(
+        title=title(reports),
+        reports=reports,
+        seeds=seeds,
+        synthetic=first.synthetic,
+        warnings=list(warnings(reports)),
+        datasets=[
+            (first.datasets[key]["name"], accuracies(rows, seeds), lead(rows, probe))
+            for key, rows in scores.groupby("dataset", sort=False)
+        ],
+        sizes={key: value for key, value in first.settings.items() if key not in ("seed", "study", "source")},
+        MISSING=MISSING,
     )
-    parts += [f"> {warning}" for warning in warnings(reports)]
-    for key, rows in scores.groupby("dataset", sort=False):
-        parts += [f"## {escape(reports[0].datasets[key]['name'])}", accuracies(rows, seeds), *lead(rows, probe)]
-    sizes = {key: value for key, value in reports[0].settings.items() if key not in ("seed", "study", "source")}
-    lines = [*map(origin, reports), ", ".join(f"{escape(key)} {escape(value)}" for key, value in sizes.items())]
-    parts += ["## Where the numbers come from", "\n".join(f"- {line}" for line in lines)]
-    return "\n\n".join(parts) + "\n"
 
 
 def warnings(reports: Sequence[Report]) -> Iterator[str]:
@@ -119,32 +121,26 @@ def accuracies(scores: pd.DataFrame, seeds: str) -> str:
     return table([*headers, "top-5 %", "gain, points"], lines, "llrrrr")
 
 
-def lead(scores: pd.DataFrame, probe: str) -> Iterator[str]:
+def lead(scores: pd.DataFrame, probe: str) -> str:
     """Say of the two best encoders on a dataset by how much one leads, and whether the seeds can tell."""
     top1 = scores[scores["probe"] == probe].pivot(index="seed", columns="encoder", values="top1")
     best = top1.drop(columns=BASELINE, errors="ignore").mean().nlargest(2).index
-    if len(best) == 2:
-        differences = top1[best[0]] - top1[best[1]]
-        low, high = mean_interval(differences)
-        verdict = "" if low > 0 else "; it holds 0, so this may be chance"
-        yield (
-            f"{probe.capitalize()} probe: on average {code(best[0])} is {points(differences.mean())} points ahead of "
-            f"{code(best[1])} (95 % interval over seeds {points(low)} to {points(high)}, Student's t{verdict}), and with "
-            f"{(differences > 0).sum()} of {len(differences)} seeds."
-        )
+    if len(best) < 2:
+        return ""
+    differences = top1[best[0]] - top1[best[1]]
+    low, high = mean_interval(differences)
+    return (
+        f"{probe.capitalize()} probe: on average {code(best[0])} is {points(differences.mean())} points ahead of "
+        f"{code(best[1])} (95 % interval over seeds {points(low)} to {points(high)}, Student's t"
+        f"{'' if low > 0 else '; it holds 0, so this may be chance'}), and with {(differences > 0).sum()} of "
+        f"{len(differences)} seeds."
+    )
 
 
 def mean_interval(values: pd.Series) -> tuple[float, float]:
     """95 % interval of the mean of a few independent values, as Student (1908): the fewer, the wider."""
     half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
     return values.mean() - half, values.mean() + half
-
-
-def origin(report: Report) -> str:
-    seconds = report.facts.get("seconds", {}).get("total")
-    work = MISSING if seconds is None else f"{count(round(seconds), 'second')} of work"
-    commit, device = (escape(str(report.facts.get(fact) or MISSING)) for fact in ("commit", "device"))
-    return f"seed {seed_of(report)}: {escape(report.name)}, commit {commit[:10]}, {device}, {work}"
 
 
 def figure(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> Figure:

@@ -77,7 +77,7 @@ def warnings(a: Report, b: Report) -> Iterator[str]:
 
 
 def changes(a: Report, b: Report) -> list[tuple[str, str, str]]:
-    """(name, value of A, value of B) of all parameters that differ; of what the reports tell, where not both are known."""
+    """(name, value of A, value of B) of what differs: of all parameters, or of what the reports tell."""
     rows = a.recipes.keys() & b.recipes.keys()
     settings = []
     for report in (a, b):

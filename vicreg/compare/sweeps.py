@@ -13,8 +13,8 @@ from vicreg.reporting.figures.panels import Panel, together
 from vicreg.reporting.markdown import code, escape, interval, percent, spread, table
 
 WIDE = 30.0  # the largest value divided by the smallest, from where on an axis is logarithmic
-DOCUMENT = "# {title}\n\n{table}\n\n{note} Every number is in `{stem}.csv`.\n"
-NOTE = (
+OF_LABELS = "Of several seeds the mean."
+OF_VALUES = (
     "Of one seed, in brackets, the 95 % interval over test images; of several seeds the mean ± standard deviation "
     "(n - 1)."
 )
@@ -30,9 +30,11 @@ def write_online(online: Online, title: str, stem: Path) -> None:
     band = "; mean over seeds, band: lowest to highest" if online.scores.duplicated(["label", "epoch"]).any() else ""
     legend = line_plots.legend({label: [] for label in styles}, styles)
     figure = together([panel], title + band, columns=1, height=3.6, legend=legend)
-    text = online_table(online.scores, online.settings)
-    text = DOCUMENT.format(title=escape(title), table=text, note="Of several seeds the mean.", stem=stem.name)
-    write(stem, online.scores, text, figure)
+    write(stem, online.scores, document(title, online_table(online.scores, online.settings), OF_LABELS, stem), figure)
+
+
+def document(title: str, text: str, note: str, stem: Path) -> str:
+    return f"# {escape(title)}\n\n{text}\n\n{note} Every number is in `{stem.name}.csv`.\n"
 
 
 def complete(scores: pd.DataFrame) -> pd.DataFrame:
@@ -78,9 +80,8 @@ def write_probed(scores: pd.DataFrame, parameter: str, title: str, stem: Path) -
         Panel(name, partial(draw_against, scores=rows, parameter=parameter))
         for name, rows in scores.groupby("dataset", sort=False)
     ]
-    text = probed_table(scores, parameter)
-    text = DOCUMENT.format(title=escape(title), table=text, note=NOTE, stem=stem.name)
-    write(stem, scores, text, together(panels, title, columns=len(panels), height=3.1))
+    figure = together(panels, title, columns=len(panels), height=3.1)
+    write(stem, scores, document(title, probed_table(scores, parameter), OF_VALUES, stem), figure)
 
 
 def probed_table(scores: pd.DataFrame, parameter: str) -> str:
