@@ -117,8 +117,17 @@ def test_parameters_other_than_the_seed_are_compared_between_all_reports() -> No
     one, other = ({"seed": seed, "aug": {"scale_min": scale}, "device": "cpu"} for seed, scale in ((1, 0.2), (2, 0.4)))
     repetitions.check(reports_of(None, one, {**one, "seed": 2, "device": "cuda"}))
     for reports in (reports_of(one, other), reports_of(None, one, other)):
-        with pytest.raises(ValueError, match=r"they differ in aug\.scale_min \(0\.2 and 0\.4\) too"):
+        with pytest.raises(ValueError, match=r"they differ in aug\.scale_min \(0\.2 and 0\.4\)"):
             repetitions.check(reports)
+
+
+def test_recipes_in_the_reports_are_compared_but_for_seed_and_code() -> None:
+    for seed, epochs in ((0, 3), (1, 3), (2, 4)):
+        recipe = {"seed": seed, "code": str(seed), "device": "cpu", "epochs": epochs, "policy": {"name": "aug"}}
+        written(f"s{seed}", seed, recipes={"cifar_aug": recipe})
+    seeds("s0", "s1", "--out", "out")
+    assert "not known beyond the encoders' recipes and the sizes" in Path("out.md").read_text(encoding="utf-8")
+    assert "they differ in cifar_aug.epochs (3 and 4)" in seeds("s0", "s2", "--out", "x", status=1)
 
 
 def test_what_is_not_known_to_be_the_same_is_told() -> None:
@@ -194,9 +203,9 @@ def test_drawn_pictures_are_told() -> None:
     ("changes", "message"),
     [
         ({"seed": 0}, "'a' and 'b' both have the seed 0: name one of them"),
-        ({"name": "other"}, "they differ in study (made_up and other) too"),
-        ({"protocol": "standard"}, "they differ in protocol (report and standard) too"),
-        ({"sizes": {"source": "official", "width": 8, "epochs": 4}}, "they differ in epochs (3 and 4) too"),
+        ({"name": "other"}, "they differ in study (made_up and other)"),
+        ({"protocol": "standard"}, "they differ in protocol (report and standard)"),
+        ({"sizes": {"source": "official", "width": 8, "epochs": 4}}, "they differ in epochs (3 and 4)"),
     ],
 )
 def test_what_differs_in_more_than_its_seed_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -211,7 +220,7 @@ def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
     report = written("images", 1)
     report["study"]["datasets"]["cifar10"]["fingerprints"]["train"] = "ef56"
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
-    assert "they differ in images.cifar10.train (ab12 and ef56) too" in seeds("a", "images", "--out", "x", status=1)
+    assert "they differ in images.cifar10.train (ab12 and ef56)" in seeds("a", "images", "--out", "x", status=1)
     written("encoders", 1, {"random": 0.2, "cifar_aug": 0.7})
     message = seeds("a", "encoders", "--out", "x", status=1)
     assert "not the same encoders and probes: not all have cifar10 linear imagenet_aug" in message

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import HERE
 from typer.testing import CliRunner
 
 from vicreg.cli import main
@@ -132,6 +133,29 @@ def test_what_differs_is_listed_and_what_is_equal_is_not(tmp_path):
     assert "Nothing that the reports record." in page(tmp_path / "a", tmp_path / "a")
 
 
+def test_of_reports_with_recipes_what_trained_encoders_differently_is_listed(tmp_path):
+    pages = []
+    for name, scale in (("a", 0.2), ("b", 0.4)):
+        content = report(random=0.3)
+        recipe = {"row": "random", "code": name, "epochs": 30, "policy": {"name": "aug", "scale_min": scale}}
+        content["study"]["recipes"] = {"random": recipe, f"only {name}": {"epochs": 1}}
+        pages.append(reports.find(str(written(tmp_path / name, content))))
+    assert side_by_side.changes(*pages) == [("random.policy.scale_min", "0.2", "0.4")]
+    assert "which record how encoders were trained" in Words(side_by_side.document(*pages)).text
+
+
+def test_committed_reports_are_read():
+    folder = HERE / "reports" / "embedded"
+    committed = reports.find(str(folder))
+    content = json.loads((folder / "metrics.json").read_text())
+    assert len(committed.scores) == sum(
+        len(e) for d in committed.datasets for e in content[d].values() if "linear" in e
+    )
+    row = committed.scores.set_index(["dataset", "encoder", "probe"]).loc["shapes100", "cifar_aug", "knn"]
+    assert row.to_dict() == content["shapes100"]["cifar_aug"]["knn"]
+    assert committed.synthetic
+
+
 def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     plain = report(random=0.3)
     drawn, reseeded, others, elsewhere = (report(random=0.3) for _ in range(4))
@@ -220,9 +244,7 @@ def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_paramet
 
 
 def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
-    assert side_by_side.changes(reports.find("HEAD~1"), reports.find("quick-idea")) == [
-        ("aug.scale_min", "0.2", "0.4")
-    ]
+    assert side_by_side.changes(reports.find("HEAD~1"), reports.find("quick-idea")) == [("aug.scale_min", "0.2", "0.4")]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +252,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
     [
         (
             "nowhere",
-            "'nowhere' is no folder with metrics.json, no study, no git revision and no experiment; studies here: s",
+            "'nowhere' is no folder with metrics.json, study, git revision or experiment; studies here: s",
         ),
         ("--help", "is no folder"),
         ("a\0b", "is no folder"),

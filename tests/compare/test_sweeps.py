@@ -34,7 +34,12 @@ def track(
 ) -> None:
     """What the stages track of one experiment: a pretraining, and the linear probe on both datasets."""
     monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
-    params = {"seed": seed, "policy": {"name": "aug", "scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
+    params = {
+        "seed": seed,
+        "policy": {"name": "aug", "scale_min": scale},
+        "optimizer": {"base_lr": rate},
+        "digest": {"encoder": name},
+    }
     both = ABOUT | {"encoder": "cifar_aug", "params": params}
     with runs.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
         for epoch in (4, 8):
@@ -147,7 +152,7 @@ def test_a_name_with_an_equals_sign_is_a_name() -> None:
 
 
 def test_labels_that_differ_in_their_seeds_alone_have_no_settings() -> None:
-    settings = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug").settings
+    _, settings = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug")
     assert list(settings.index) == ["workspace", "seed-1"] and list(settings.columns) == []
 
 
@@ -188,7 +193,7 @@ def test_the_same_runs_give_the_same_bytes() -> None:
             ["workspace", "larger", "--by", "aug.size", "--out", "x"],
             "records no parameter 'aug.size'; it has digest.encoder, optimizer.base_lr, policy.name, policy.scale_min",
         ),
-        (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr too"),
+        (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr"),
         (["workspace", "--by", "aug.scale_min", "--out", "x"], "do not differ in aug.scale_min"),
         (["workspace", "--out", "x.png"], "name the files without an ending"),
         (
@@ -198,7 +203,7 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same seed: name one of them"),
         (
             ["one=workspace,larger", "--out", "x"],
-            "the experiments of 'one' should differ in their seeds alone, and they differ in policy.scale_min too",
+            "the experiments of 'one' should differ in their seeds alone; they differ in policy.scale_min",
         ),
         (["=workspace", "--out", "x"], "'=workspace' should be the name of an experiment, or LABEL=A,B"),
         (["one=workspace,", "--out", "x"], "'one=workspace,' should be the name of an experiment, or LABEL=A,B"),
@@ -233,3 +238,53 @@ def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.Mon
         pass
     with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_eval_every`"):
         experiments.online(["blind"], "embedded", "cifar_aug")
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("aug.scale_min", "policy.scale_min"),
+        ("policies.imagenet_code.scale_min", "policy.scale_min"),
+        ("methods.vicreg.variance", "method.variance"),
+        ("backbones.resnet18.stem", "backbone.stem"),
+        ("probes.linear.lr", "linear.lr"),
+        ("optimizer.base_lr", "optimizer.base_lr"),
+        ("encoders.cifar_aug.optimizer.base_lr", "optimizer.base_lr"),
+        ("encoders.cifar_aug.policy", "policy.name"),
+        ("studies.embedded.epochs", "epochs"),
+        ("studies.embedded.fractions.pretrain", "data.fractions.pretrain"),
+        ("studies.embedded.width", "backbone.width"),
+        ("seed", "seed"),
+        ("precision", "precision"),
+        ("aug.size", None),
+        ("name", None),
+    ],
+)
+def test_an_address_in_params_yaml_leads_to_a_recorded_key(address: str, key: str | None) -> None:
+    recorded = (
+        "policy.name",
+        "policy.scale_min",
+        "method.name",
+        "method.variance",
+        "method.projector_width",
+        "linear.lr",
+    )
+    recorded += ("backbone.stem", "backbone.width", "optimizer.base_lr", "linear.epochs", "epochs", "seed", "precision")
+    assert query.recorded_key(address, (*recorded, "data.fractions.pretrain", "data.fractions.probe")) == key
+
+
+def test_a_sweep_goes_by_any_address_of_its_parameter() -> None:
+    for address in ("policies.any.scale_min", "encoders.cifar_aug.policy.scale_min"):
+        scores = experiments.probed(["workspace", "larger"], "embedded", "cifar_aug", address)
+        assert list(scores["value"].unique()) == ["0.2", "0.4"]
+
+
+def test_runs_on_different_machines_or_of_different_code_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
+        monkeypatch.setenv("DVC_EXP_NAME", name)
+        params = {"seed": 0, "code": name, "device": device, "epochs": 5 + (name == "gpu")}
+        tags = {"encoder": "other", "params": params, **ABOUT}
+        with runs.run(name, stage="linear_eval", probe="linear", dataset=DATASETS[0], **tags) as run:
+            run.metrics({"top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9})
+    scores = experiments.probed(["cpu", "gpu"], "embedded", "other", "studies.embedded.epochs")
+    assert list(scores["value"]) == ["5", "6"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vicreg.cli.encoders import complete, resolve
+from vicreg.cli.encoders import complete, resolve, study_params
 from vicreg.io import atomic, errors
 
 DEFAULT = "cifar_aug"
@@ -76,16 +76,12 @@ def embed(
 
     Images may be PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF files of any size; of an animation the first frame is taken,
     transparency becomes white, gray becomes RGB. An encoder takes squares of one size, for CIFAR 32 x 32 pixels, to
-    which images are squeezed; crop them before if their shape matters. Hidden files are ignored. Files that are not
-    images are listed and skipped.
-
-    The file that is written is NumPy's (.npz) and holds three arrays:
+    which images are squeezed; crop them before if their shape matters. Hidden files are ignored, files that are not
+    images are listed and skipped. The file that is written is NumPy's, `numpy.load("holiday.npz")`, with three arrays:
 
     - features: N x D numbers (float32), a row of D numbers for each of the N images
     - files: the path of each image in the folder, sorted, in the same order
     - description: what the encoder is and how it was trained, as JSON
-
-    To read it in Python: `numpy.load("holiday.npz")["features"]`
     """
     import numpy as np
 
@@ -113,10 +109,7 @@ def predict(
     images: Annotated[list[Path], argument("IMAGE", "One or more images.")],
     encoder: EncoderName = DEFAULT,
     dataset: Annotated[
-        str,
-        typer.Option(
-            help="Whose classes to name: primary, the dataset that pretrained; transfer, the other; or a name."
-        ),
+        str, typer.Option(help="Whose classes to name: primary, the dataset that pretrained; transfer; or a name.")
     ] = "primary",
     probe: Annotated[
         str, typer.Option(help="Which classifier, by its name in `probes` of params.yaml: linear, logistic or knn.")
@@ -185,10 +178,7 @@ def export(
     from vicreg.serving import export
 
     file = resolve(encoder)
-    folder = out or Path(file.stem)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out {folder}: that is a file; name a folder")
-    for line in export.export(file, folder, onnx=onnx):
+    for line in export.export(file, out or Path(file.stem), onnx=onnx):
         typer.echo(line)
 
 
@@ -202,7 +192,7 @@ def report(
 
     Example: `vicreg report main my-experiment --out idea.html`, or `vicreg report HEAD~1 HEAD`
 
-    The page needs nothing but itself, so it can be sent to somebody. Differences are B minus A. Each of the two is:
+    The page needs nothing but itself, so it can be sent to somebody. Each of the two is:
 
     - a study in the folder reports, by its name, such as cifar_small
     - a folder that holds a file metrics.json
@@ -228,10 +218,9 @@ def seeds(
 
     Example: `vicreg seeds main seed-1 seed-2 --out seeds`
 
-    A seed is one draw of everything random: the split, the initial weights, the order of the images, their views
-    (and the pictures, in a study that draws them). `dvc exp run -n seed-1 -S seed=1` runs the study with another one;
-    the reports must not differ in anything else. The tables (.md) say how far the best two encoders are apart, and
-    whether that may be chance; each number is in the .csv.
+    A seed is one draw of everything random: the split, the initial weights, the order of the images, their views.
+    `dvc exp run -n seed-1 -S seed=1` runs the study with another one; the reports must not differ in anything else.
+    The tables (.md) say how far the best two encoders are apart, and whether that may be chance.
     """
     from vicreg.compare.reports import find
     from vicreg.compare.seeds import write_seeds
@@ -254,15 +243,14 @@ def sweep(
 
     Example: `vicreg sweep workspace scale-0.4 scale-0.6 --by aug.scale_min --out scale_min`
 
-    An experiment is made and named by `dvc exp run -n scale-0.4 -S aug.scale_min=0.4`; "workspace" is what "dvc repro"
-    ran here. MLflow has the numbers of each, from which a figure and a table are made (.svg, .png; .md, .csv):
+    `dvc exp run -n scale-0.4 -S aug.scale_min=0.4` makes one and names it; "workspace" is what "dvc repro" ran here.
+    A figure and a table are made (.svg, .png; .md, .csv):
 
-    - without --by, the online evaluation: how well a linear classifier on the encoder did every few epochs of
-      pretraining; LABEL=A,B,C draws the experiments A, B and C, which differ in their seeds, as one
-    - with --by, how well the linear probe does at each value of that parameter, on both datasets; then the experiments
-      must not differ in anything else than that and their seeds
+    - without --by, of the online evaluation, a linear classifier every few epochs of pretraining; LABEL=A,B,C draws the
+      experiments A, B and C, which differ in their seeds, as one
+    - with --by, of the linear probe at each value of that parameter, on both datasets; the experiments must not differ
+      in anything else than that and their seeds
     """
-    from vicreg.cli.encoders import study_params
     from vicreg.compare import experiments as tracked
     from vicreg.compare import sweeps
 
@@ -270,8 +258,8 @@ def sweep(
     study = study_params()["study"]
     about = f"{encoder} in the study {study}"
     if not by:
-        online = tracked.online(experiments, study, encoder)
-        sweeps.write_online(online, f"{online.dataset}: {about} while it learns", out)
+        scores, settings = tracked.online(experiments, study, encoder)
+        sweeps.write_online(scores, settings, f"{scores['dataset'].iloc[0]}: {about} while it learns", out)
     else:
         scores = tracked.probed(experiments, study, encoder, by)
         sweeps.write_probed(scores, by, f"Linear probe on {about}, against {by}", out)

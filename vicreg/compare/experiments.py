@@ -1,35 +1,23 @@
 """Experiments that MLflow tracked, as tidy data frames with a row for each number."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
-from vicreg.compare.reports import differing
+from vicreg.compare.reports import MACHINE, differing
 from vicreg.tracking import query
 
 PROBE = "linear"
-IGNORED = r"code|weights|digest\..*|(.*\.)?seed"  # parameters that may differ between experiments
+IGNORED = rf"code|weights|digest\..*|(.*\.)?seed|{MACHINE}"  # parameters that may differ between experiments
 
 
-class Online(NamedTuple):
-    """The online evaluation of pretrainings of one encoder.
-
-    scores: label, experiment, seed, epoch, top1, top5. settings: a row for each label, a column for each parameter in
-    which labels differ.
-    """
-
-    dataset: str
-    scores: pd.DataFrame
-    settings: pd.DataFrame
-
-
-def online(given: Sequence[str], study: str, encoder: str) -> Online:
-    """Return how well pretrainings did while they trained.
+def online(given: Sequence[str], study: str, encoder: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the online evaluation of pretrainings, and in which parameters their labels differ.
 
     given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds; "workspace" is what
     `dvc repro` made. Of each the newest run that finished counts.
-    Raises ValueError where one has none, or none with an online evaluation, or is no repetition.
+    Scores have the columns dataset, label, experiment, seed, epoch, top1, top5; settings a row for each label.
+    Raises ValueError where an experiment has no such run, or no online evaluation, or is no repetition.
     """
     finished = query.finished_runs(study, encoder, "pretrain")
     label_of = labels(given, set(finished["experiment"]))
@@ -39,8 +27,7 @@ def online(given: Sequence[str], study: str, encoder: str) -> Online:
     for label, repetitions in runs.groupby("label", sort=False):
         if others := different(repetitions):
             raise ValueError(
-                f"the experiments of {label!r} should differ in their seeds alone, and they differ in {others} too: "
-                "give them labels of their own"
+                f"the experiments of {label!r} should differ in their seeds alone; they differ in {others}"
             )
     check_distinct(runs, ["label", "seed"], "seed")
     curves = []
@@ -48,11 +35,10 @@ def online(given: Sequence[str], study: str, encoder: str) -> Online:
         curve = query.online_curve(run.run_id)
         if curve.empty:
             raise ValueError(f"the pretraining of {run.experiment!r} has no online evaluation: set `online_eval_every`")
-        curves.append(curve.assign(label=run.label, experiment=run.experiment, seed=run.seed))
+        about = {key: getattr(run, key) for key in ("dataset", "label", "experiment", "seed")}
+        curves.append(curve.assign(**about)[[*about, *curve]])
     first = runs.drop_duplicates("label")
-    settings = differing(first["params"], IGNORED).sort_index(axis=1).set_index(first["label"])
-    columns = ["label", "experiment", "seed", "epoch", *query.SCORES]
-    return Online(runs["dataset"].iloc[0], pd.concat(curves)[columns], settings)
+    return pd.concat(curves), differing(first["params"], IGNORED).sort_index(axis=1).set_index(first["label"])
 
 
 def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> pd.DataFrame:
@@ -68,14 +54,13 @@ def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> pd
             raise ValueError(f"the datasets of {name!r} were run with different {others}: run it again")
     keys = [query.recorded_key(parameter, params) for params in runs["params"]]
     if None in keys:
-        run = runs.iloc[keys.index(None)]
-        recorded = ", ".join(sorted(run["params"]))
-        raise ValueError(f"{run['experiment']!r} records no parameter {parameter!r}; it has {recorded}")
+        name, params = runs[["experiment", "params"]].iloc[keys.index(None)]
+        raise ValueError(f"{name!r} records no parameter {parameter!r}; it has {', '.join(sorted(params))}")
     runs["value"] = [params[key] for params, key in zip(runs["params"], keys, strict=True)]
     if runs["value"].nunique() == 1:
         raise ValueError(f"these experiments do not differ in {parameter}: name several that do")
     if others := different(runs, keys):
-        raise ValueError(f"these experiments should differ in {parameter} alone, and they differ in {others} too")
+        raise ValueError(f"these experiments should differ in {parameter} alone; they differ in {others}")
     check_distinct(runs, ["dataset", "value", "seed"], f"{parameter} and seed")
     return runs[["dataset", "value", "experiment", "seed", "top1", "top1_low", "top1_high", "top5"]]
 
@@ -103,10 +88,10 @@ def select(runs: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """The runs of these experiments, in their order, with a column for the seed; raises ValueError that lists all."""
     for name in names:
         if name not in set(runs["experiment"]):
-            about = runs.iloc[0]
+            encoder, study, stage = runs[["encoder", "study", "stage"]].iloc[0]
             raise ValueError(
-                f"the experiment {name!r} has no finished run of {about['encoder']!r} in the study {about['study']!r} "
-                f"(stage {about['stage']}); those that have: {', '.join(sorted(set(runs['experiment'])))}"
+                f"the experiment {name!r} has no finished run of {encoder!r} in the study {study!r} (stage {stage}); "
+                f"those that have: {', '.join(sorted(set(runs['experiment'])))}"
             )
     chosen = runs.set_index("experiment", drop=False).loc[list(names)].reset_index(drop=True)
     return chosen.assign(seed=pd.to_numeric([params.get("seed") for params in chosen["params"]]))

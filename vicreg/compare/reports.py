@@ -17,6 +17,8 @@ MISSING = "–"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
 SCORES = ["top1", "top1_low", "top1_high", "top5"]
 GAINS = ["gain", "gain_low", "gain_high"]
+# Parameters of the machine, which leave a study what it is; the last two as they were once called.
+MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|memory|processes"
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
             raise ValueError("an accuracy is no number")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
-    report = Report(name, origin, facts, in_order(scores, CELL[:2]), None)
-    own = {key: (params or {}).get(key) for key in ("study", "protocol", "seed")}
-    own |= (params or {}).get("studies", {}).get(own["study"], {})
-    return replace(report, params=params) if flat(own).items() >= report.settings.items() else report
+    report, params = Report(name, origin, facts, in_order(scores, CELL[:2])), params or {}
+    own = {key: params.get(key) for key in ("study", "protocol", "seed")}
+    own = flat(own | params.get("studies", {}).get(own["study"], {}))
+    same = all(own.get(key) == value for key, value in report.settings.items() if key != "source")
+    return replace(report, params=params) if same else report
 
 
 def find(given: str) -> Report:
@@ -97,14 +100,9 @@ def find(given: str) -> Report:
     studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}")))
     available = f"studies here: {studies}" if studies else "there is no study in reports/ here"
     revision, _, folder = given.partition(":")
-    commit = experiment(revision) or git(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-    )
+    commit = experiment(revision) or git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if not commit:
-        raise ValueError(
-            f"{given!r} is no folder with {FILE}, no study, no git revision and no experiment; {available}"
-        )
-    commit = commit.strip()
+        raise ValueError(f"{given!r} is no folder with {FILE}, study, git revision or experiment; {available}")
     params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}")
     if not (folder or params):
         raise ValueError(f"{given!r} has no params.yaml that names a study; write {given}:FOLDER, a folder with {FILE}")
@@ -128,7 +126,7 @@ def experiment(name: str) -> str | None:
 def git(*arguments: str) -> str | None:
     """What git prints; None where it fails, or is not there."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode("utf-8", "replace")
+        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode().strip()
     except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
         return None
 

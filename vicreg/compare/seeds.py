@@ -11,16 +11,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from vicreg.compare.output import write
-from vicreg.compare.reports import CELL, MISSING, Report, differing, flat, in_order
+from vicreg.compare.reports import CELL, MACHINE, MISSING, Report, differing, flat, in_order
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
 from vicreg.reporting.markdown import code, count, escape, percent, points, spread, table
 from vicreg.reporting.metrics import BASELINE
 
-# Settings that may differ: a machine's, and what the report tells itself; memory, processes: as they were once called.
-MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|memory|processes"
-FREE = rf"(seed|study|studies|{MACHINE})(\..*)?"
+FREE = rf"(seed|study|studies|{MACHINE})(\..*)?"  # parameters that may differ: reports tell their study and sizes
 FREE_OF_RECIPE = rf".*\.(seed|code|{MACHINE})"
 
 
@@ -58,9 +56,8 @@ def check(reports: Sequence[Report]) -> None:
 
 def check_same(settings: Sequence[Mapping[str, str]], free: str) -> None:
     values = differing(settings, free)
-    if not values.empty:
-        words = (f"{key} ({' and '.join(values[key].unique())})" for key in values)
-        raise ValueError(f"these reports should differ in their seeds alone, and they differ in {', '.join(words)} too")
+    if words := [f"{key} ({' and '.join(values[key].unique())})" for key in values]:
+        raise ValueError(f"these reports should differ in their seeds alone; they differ in {', '.join(words)}")
 
 
 def images(report: Report) -> dict[str, dict[str, str]]:
@@ -80,7 +77,7 @@ def seed_of(report: Report) -> int:
 def document(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
     """Return the table of each dataset as markdown, with what the spread does and does not contain."""
     loader = PackageLoader("vicreg.compare", "templates")
-    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"escape": escape, "count": count}
     seeds, first = ", ".join(str(seed_of(report)) for report in reports), reports[0]
     return environment.get_template("seeds.md.j2").render(

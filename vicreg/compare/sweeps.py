@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from vicreg.compare.experiments import Online
 from vicreg.compare.output import write
 from vicreg.reporting.figures import line_plots, style
 from vicreg.reporting.figures.panels import Panel, together
@@ -20,17 +19,18 @@ OF_VALUES = (
 )
 
 
-def write_online(online: Online, title: str, stem: Path) -> None:
+def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem: Path) -> None:
     """Write `stem`.svg, .png, .md and .csv: top-1 of the online evaluation, a line for each label.
 
-    Where a label has several seeds, its line is their mean, and a band reaches from the lowest to the highest.
+    scores, settings: see `vicreg.compare.experiments.online`. Where a label has several seeds, its line is their mean,
+    and a band reaches from the lowest to the highest.
     """
-    styles = style.styles(online.scores["label"].unique(), baseline="")
-    panel = Panel(line_plots.ONLINE_LABEL, partial(draw_curves, curves=mean_curves(online.scores), styles=styles))
-    band = "; mean over seeds, band: lowest to highest" if online.scores.duplicated(["label", "epoch"]).any() else ""
+    styles = style.styles(scores["label"].unique(), baseline="")
+    panel = Panel(line_plots.ONLINE_LABEL, partial(draw_curves, curves=mean_curves(scores), styles=styles))
+    band = "; mean over seeds, band: lowest to highest" if scores.duplicated(["label", "epoch"]).any() else ""
     legend = line_plots.legend({label: [] for label in styles}, styles)
     figure = together([panel], title + band, columns=1, height=3.6, legend=legend)
-    write(stem, online.scores, document(title, online_table(online.scores, online.settings), OF_LABELS, stem), figure)
+    write(stem, scores, document(title, online_table(scores, settings), OF_LABELS, stem), figure)
 
 
 def document(title: str, text: str, note: str, stem: Path) -> str:
@@ -57,7 +57,7 @@ def draw_curves(axes: Axes, curves: pd.DataFrame, styles: dict[str, style.Style]
 
 
 def online_table(scores: pd.DataFrame, settings: pd.DataFrame) -> str:
-    """A line for each label: its settings (see `Online`), its seeds, and mean top-1 in percent at each epoch."""
+    """A line for each label: its settings, its seeds, and mean top-1 in percent at each epoch."""
     scores = complete(scores)
     epochs = sorted(scores["epoch"].unique())
     lines = []
@@ -75,11 +75,9 @@ def write_probed(scores: pd.DataFrame, parameter: str, title: str, stem: Path) -
     """
     size = pd.to_numeric(scores["value"], errors="coerce")
     scores = scores.assign(size=size).sort_values(["size", "value", "seed"]).drop(columns="size")
-    scores = pd.concat(rows for _, rows in scores.groupby("dataset", sort=False))
-    panels = [
-        Panel(name, partial(draw_against, scores=rows, parameter=parameter))
-        for name, rows in scores.groupby("dataset", sort=False)
-    ]
+    datasets = dict(list(scores.groupby("dataset", sort=False)))
+    scores = pd.concat(datasets.values())
+    panels = [Panel(key, partial(draw_against, scores=rows, parameter=parameter)) for key, rows in datasets.items()]
     figure = together(panels, title, columns=len(panels), height=3.1)
     write(stem, scores, document(title, probed_table(scores, parameter), OF_VALUES, stem), figure)
 
