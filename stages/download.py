@@ -1,35 +1,31 @@
-"""download: a source -> data/<study>/<slot>.npz, images in an order that no source decides."""
+"""download: a source -> data/<study>/<role>/, images in an order that no source decides."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages import SLOTS, Paths, run, scratch, timed
-from vicreg.data import cifar, images
-from vicreg.io import plugins
-from vicreg.study import params
+import stages
+from vicreg.data import cifar, images, source
 
 
-def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
-    """Fetch, read or draw a dataset of the study, and recognise genuine CIFAR by its content."""
-    p = params.load()
-    sizes = p.sizes
-    if slot not in SLOTS:
-        raise ValueError(f"there is no dataset {slot!r} in a study; choose from {', '.join(SLOTS)}")
-    dataset = {"primary": sizes.primary, "transfer": sizes.transfer}[slot]
-    with timed(p.study, f"download-{slot}"):
-        found = plugins.member("sources", sizes.source).load(
-            dataset,
-            folder=Path(sizes.folder).expanduser() if sizes.folder else None,
-            scratch=scratch() / "downloads",
-            fraction=max(sizes.fractions.pretrain, sizes.fractions.probe),
-            seed=p.seed,
+def main(role: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
+    """Fetch, read or draw a dataset of the study, and recognize genuine CIFAR by its content."""
+    settings, folder = stages.settings(f"download-{role}"), Path("data", stages.study(), role)
+    member = source.find(settings["source"])
+    params = member.Params(**settings["params"])
+    with stages.timed(stages.study(), f"download-{role}"):
+        loaded = member(params).load(
+            settings["dataset"],
+            scratch=stages.scratch() / "downloads",
+            fraction=settings["fraction"],
+            seed=settings["seed"],
         )
-        known = images.in_canonical_order(cifar.recognise(found, dataset, subset=sizes.subset))
-        images.save(known, Paths(p.study).data(slot))
-    print(f"{known.name}: {len(known):,} images, {len(known.classes)} classes -> {Paths(p.study).data(slot)}")
+        allow_subset = getattr(params, "allow_subset", False)
+        loaded = cifar.recognize(loaded, settings["dataset"], allow_subset=allow_subset)
+        images.save(loaded, folder, images.canonical_order(loaded))
+    print(f"{loaded.name}: {len(loaded):,} images, {len(loaded.classes)} classes -> {folder}")
 
 
 if __name__ == "__main__":
-    run(main)
+    stages.run(main)

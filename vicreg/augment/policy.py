@@ -58,7 +58,9 @@ class Policy(Section):
     @classmethod
     def lists_are_pairs(cls, values: Any) -> Any:
         """YAML has lists where Python has pairs."""
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in dict(values).items()}
+        if not isinstance(values, dict):
+            return values
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
     @model_validator(mode="after")
     def ranges_are_ordered(self) -> Self:

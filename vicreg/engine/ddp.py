@@ -45,7 +45,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Any number of dimensions from two on will do."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             return batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         axes = [axis for axis in range(x.ndim) if axis != 1]

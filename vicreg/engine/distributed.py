@@ -72,6 +72,11 @@ def all_reduce_sum(x: Tensor) -> Tensor:
     return AllReduceSum.apply(x) if world_size() > 1 else x
 
 
+def all_reduce_mean(x: Tensor) -> Tensor:
+    """The mean of x over all processes."""
+    return all_reduce_sum(x) / world_size() if world_size() > 1 else x
+
+
 class AllReduceSum(torch.autograd.Function):
     """The sum over processes: each one's x is in the result of all, so each one's gradient comes from all."""
 

@@ -84,7 +84,7 @@ def train(
             with torch.no_grad():
                 method.after_step(outputs, progress)
             names = [name for name, value in outputs.items() if value.ndim == 0]
-            state.metrics.append(torch.stack([outputs[name].detach() for name in names]))
+            state.metrics.append(distributed.all_reduce_mean(torch.stack([outputs[name].detach() for name in names])))
             state.step += 1
             bar.update(size)
             if state.step < steps:
@@ -126,8 +126,8 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 
 
 def epoch_means(metrics: list[Tensor], names: list[str], epoch: int) -> dict[str, float]:
-    """Means over an epoch's steps, and over all processes, of the scalars (K,) of each step; raises TrainingError."""
-    values = distributed.all_reduce_sum(torch.stack(metrics)).cpu() / distributed.world_size()  # (steps, K)
+    """Means over an epoch's steps of the scalars (K,) of each step; raises TrainingError."""
+    values = torch.stack(metrics).cpu()  # (steps, K)
     finite = values.isfinite()
     if not finite.all():
         step = int((~finite.all(dim=1)).nonzero()[0])

@@ -23,7 +23,8 @@ class TrainState:
         epoch, step: the epoch under way, from 1, and how many of its steps are done.
         seconds: that the epoch took so far, in earlier processes too.
         order: (steps * batch_size,) int64, the epoch's images, drawn when it begins.
-        metrics: the scalars (K,) of each step of the epoch, on the device, so that no step waits for a number.
+        metrics: the scalars (K,) of each step of the epoch, means over all processes, so that any one's state is a
+            checkpoint for all, and on the device, so that no step waits for a number.
     """
 
     method: Method

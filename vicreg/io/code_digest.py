@@ -43,6 +43,7 @@ def reached(modules: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
         if file is None:
             raise ValueError(f"there is no module {name}")
         files[name] = file
+        waiting += [parent for parent in [name.rpartition(".")[0]] if source(parent, root)]  # importing runs it too
         tree = ast.parse(file.read_text(encoding="utf-8"))
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         waiting += [module for module in imported(tree, package) if source(module, root)]
@@ -67,23 +68,29 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")):
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from imported(ast.Module(node.orelse, []), package)
+        else:
             yield from imported(node, package)
 
 
 def stripped(file: Path) -> str:
     """The text of a module without comments, docstrings, blank lines and spaces at the ends of lines."""
     text = file.read_text(encoding="utf-8")
-    lines = text.splitlines()
+    lines, literal = text.split("\n"), set[int]()  # rows that end inside of a string, where every space counts
+    statement: list[tokenize.TokenInfo] = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(text)):
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
-            node
-        ):
-            for row in range(body[0].lineno - 1, body[0].end_lineno):  # type: ignore[index]
-                lines[row] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+        first, last, kind = token.start[0] - 1, token.end[0] - 1, tokenize.tok_name[token.type]
+        if kind == "COMMENT":
+            lines[first] = lines[first][: token.start[1]]
+        elif kind == "NEWLINE":
+            rows = {row for part in statement for row in range(part.start[0] - 1, part.end[0])}
+            if all(part.type == tokenize.STRING for part in statement):  # a docstring
+                lines, literal = ["" if i in rows else line for i, line in enumerate(lines)], literal - rows
+            statement = []
+        elif kind not in ("NL", "INDENT", "DEDENT"):
+            statement.append(token)
+            literal.update(range(first, last) if "STRING" in kind else ())
+    return "\n".join(
+        line if i in literal else line.rstrip() for i, line in enumerate(lines) if i in literal or line.strip()
+    )

@@ -27,7 +27,8 @@ for tag, pattern in {  # YAML 1.2.2, section 10.3.2, tried in this order
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
     "merge": "<<",
 }.items():
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), None)
+    for kind in (Loader, Dumper):  # which puts text in quotes that either version of YAML takes for something else
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})\Z"), None)
 
 
 def construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -42,7 +43,7 @@ class YamlError(ValueError):
     """A text that is not YAML, or more than plain values."""
 
 
-def loads(text: str, origin: str = "the text") -> Any:
+def loads(text: str | bytes, origin: str = "the text") -> Any:
     """Return the values in a text; raises YamlError that names `origin` and the line."""
     try:
         return yaml.load(text, Loader)
@@ -54,7 +55,7 @@ def loads(text: str, origin: str = "the text") -> Any:
 
 def load(path: Path | str) -> Any:
     """Return the values in a file; raises YamlError, or OSError where it cannot be read."""
-    return loads(Path(path).read_text(encoding="utf-8"), str(path))
+    return loads(Path(path).read_bytes(), str(path))
 
 
 def dumps(values: Any) -> str:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vicreg.data.images import Images
-from vicreg.evaluation.metrics import accuracies, topk
+from vicreg.evaluation.metrics import accuracies
 from vicreg.evaluation.probes.linear import Linear, Params
 from vicreg.nn.encoder import extract_features
 
@@ -24,5 +24,4 @@ def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device
     probe = Linear(Params())
     num_classes = len(images.classes)
     *_, last = probe.fit(features[:count], labels[:count], num_classes=num_classes, seed=seed, device=device)
-    scores = last.scores(torch.from_numpy(features[count:]).to(device)).cpu().numpy()
-    return accuracies(topk(scores), labels[count:])
+    return accuracies(last.predict(features[count:], device), labels[count:])

@@ -47,7 +47,7 @@ class Pretrained(Method):
         try:
             self.encoder.backbone.network.load_state_dict(part(tensors, "backbone") or tensors)  # type: ignore[union-attr]
             self.build_projector(part(tensors, "projector"))
-        except (RuntimeError, AttributeError) as error:
+        except (RuntimeError, AttributeError, TypeError) as error:
             weights = self.params.weights
             raise ValueError(f"methods.pretrained.weights = {weights!r} does not fit this backbone: {error}") from error
         self.encoder.set_normalization(IMAGENET_MEAN, IMAGENET_STD)

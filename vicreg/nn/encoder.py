@@ -1,4 +1,4 @@
-"""An encoder is what the study compares: a backbone with its normalisation of images, and a file that holds both."""
+"""An encoder is what the study compares: a backbone with its normalization of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from vicreg.io.weights import digests
 class Encoder(nn.Module):
     """Images (N, 3, H, W), uint8 or float in [0, 1] -> representations y (N, num_features).
 
-    mean, std: (3,) of each channel in [0, 1], by which images are normalised, in training and evaluation alike.
+    mean, std: (3,) of each channel in [0, 1], by which images are normalized, in training and evaluation alike.
     """
 
     mean: Tensor
@@ -51,7 +51,7 @@ def channel_statistics(
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def assert_frozen(module: nn.Module) -> Iterator[None]:
     """Raise RuntimeError where the block inside changes a weight or a batch-norm statistic of `module`."""
     before = digests(module)
     yield
@@ -65,7 +65,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
         )
 
 
-def finite(vectors: np.ndarray) -> np.ndarray:
+def check_finite(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (N, D) as they are; raises ValueError where a number in them is NaN or infinite."""
     bad = int((~np.isfinite(vectors).all(axis=1)).sum())
     if bad:
@@ -76,14 +76,16 @@ def finite(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
+def extract_features(
+    encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000
+) -> np.ndarray:
     """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation.
 
     Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
     """
-    with frozen(encoder):
+    with assert_frozen(encoder):
         parts = list(representations(encoder, pixels, device, batch_size))
-    return finite(torch.cat(parts).numpy())
+    return check_finite(torch.cat(parts).numpy())
 
 
 @torch.inference_mode()

@@ -12,22 +12,23 @@ from typing import Any
 import pytest
 from conftest import all_runs_in, environment, results_of, runs_in
 
-from vicreg.tracking import runs, system_metrics
+from vicreg.tracking import provenance, runs, store, system_metrics
+from vicreg.tracking.runs import RunTags
 
 FINGERPRINT = "0123456789abcdef" * 4
-ABOUT: dict[str, Any] = {
+PARAMS = {"seed": 0, "probes": {"linear": {"lr": 0.3, "epochs": 2}}, "empty": {}}
+TAGS: dict[str, Any] = {
     "stage": "linear_eval",
     "study": "embedded",
     "encoder": "cifar_aug",
     "dataset": "Shapes-10 (drawn)",
-    "fingerprint": FINGERPRINT,
-    "params": {"seed": 0, "probes": {"linear": {"lr": 0.3, "epochs": 2}}, "empty": {}},
 }
+ABOUT: dict[str, Any] = {"tags": RunTags(**TAGS), "fingerprint": FINGERPRINT, "params": PARAMS}
 LEARN = """
 import sys
 from vicreg.tracking import runs
-about = dict(stage="pretrain", study="embedded", dataset="drawn", fingerprint="ab" * 32, params={})
-with runs.run(sys.argv[1], encoder=sys.argv[1], **about) as run:
+tags = runs.RunTags(stage="pretrain", study="embedded", dataset="drawn", encoder=sys.argv[1])
+with runs.run(sys.argv[1], tags=tags, fingerprint="ab" * 32, params={}) as run:
     print("begun", flush=True)
     exec(sys.argv[2])
 """
@@ -38,7 +39,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that is created once: MLflow takes seconds for its tables."""
     folder = tmp_path_factory.mktemp("store") / "with a space, 100 % & more"
     folder.mkdir()
-    runs.create_database(folder / "mlflow.db")
+    store.create_database(folder / "mlflow.db")
     return folder
 
 
@@ -58,19 +59,24 @@ def client(folder: Path) -> Any:
     return MlflowClient(f"sqlite:///{folder}/mlflow.db")
 
 
+def of(**tags: Any) -> dict[str, Any]:
+    """ABOUT with other tags."""
+    return ABOUT | {"tags": RunTags(**TAGS | tags)}
+
+
 def learn(folder: Path, *args: str) -> subprocess.Popen[str]:
     """Start a stage-like process, away from the repository, that tracks one run."""
     command = [sys.executable, "-c", LEARN, *args]
     there = folder / "elsewhere"
     there.mkdir(exist_ok=True)
-    package = Path(runs.__file__).parents[1]
+    package = Path(runs.__file__).parents[2]
     env = environment(folder) | {"DVC_ROOT": str(folder), "PYTHONPATH": str(package)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=there, env=env, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_a_run_says_what_it_is_about(root: Path) -> None:
-    with runs.run("linear probe", **ABOUT, probe="linear") as run:
+    with runs.run("linear probe", **of(probe="linear")) as run:
         pass
     found = client(root).get_run(run.id)
     assert found.info.run_name == "linear probe"
@@ -127,7 +133,7 @@ def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-def test_long_values_are_cut_and_many_parameters_are_taken(root: Path) -> None:
+def test_long_values_are_cut_many_are_taken(root: Path) -> None:
     many = {f"p{i}": i for i in range(250)}
     with runs.run("pretraining", **ABOUT | {"params": many | {"long": "x" * 9000}}) as run:
         pass
@@ -163,25 +169,25 @@ def test_sigterm_closes_the_run_as_killed(root: Path) -> None:
 def test_experiment_and_commit_become_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "tidal-wave")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "c0ffee" * 6 + "c0ff")
-    tags = runs.provenance()
+    tags = provenance.provenance()
     assert tags["experiment"] == "tidal-wave"
     assert tags["commit"] == tags["mlflow.source.git.commit"] == "c0ffee" * 6 + "c0ff"
 
 
-def test_the_commit_is_gits_outside_of_experiments(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_experiments_the_commit_is_gits(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert "commit" not in runs.provenance()
+    assert "commit" not in provenance.provenance()
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *command], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert runs.provenance()["commit"] == head
+    assert provenance.provenance()["commit"] == head
 
 
 def test_without_git_there_is_no_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert "commit" not in runs.provenance()
+    assert "commit" not in provenance.provenance()
 
 
 def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,14 +197,14 @@ def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(inside)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "user"))
-    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/user/mlflow.db"
+    assert store.tracking_uri() == f"sqlite:///{tmp_path}/user/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other/runs.db")
-    assert runs.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
+    assert store.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert runs.tracking_uri() == "http://127.0.0.1:5000"
-    assert runs.artifact_location("http://127.0.0.1:5000") is None
+    assert store.tracking_uri() == "http://127.0.0.1:5000"
+    assert store.artifact_location("http://127.0.0.1:5000") is None
 
 
 def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,13 +216,13 @@ def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pyt
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_was_cut_off_goes_on_without_doubled_or_missing_epochs(root: Path, tmp_path: Path) -> None:
-    remembered = tmp_path / "mlflow_run"
-    with pytest.raises(SystemExit), runs.run("first", **ABOUT, remembered=remembered) as first:
+def test_a_killed_run_goes_on_with_each_epoch_once(root: Path, tmp_path: Path) -> None:
+    run_id_file = tmp_path / "mlflow_run"
+    with pytest.raises(SystemExit), runs.run("first", **ABOUT, run_id_file=run_id_file) as first:
         for epoch in (1, 2, 3):
             first.metrics({"loss": 1 / epoch}, step=epoch)
         raise SystemExit(143)
-    with runs.run("again", **ABOUT, remembered=remembered) as second:
+    with runs.run("again", **ABOUT, run_id_file=run_id_file) as second:
         assert client(root).get_run(first.id).info.status == "RUNNING"
         for epoch in (2, 3, 4):
             second.metrics({"loss": 10 / epoch}, step=epoch)
@@ -227,25 +233,25 @@ def test_a_run_that_was_cut_off_goes_on_without_doubled_or_missing_epochs(root: 
     assert (found.info.status, len(found.inputs.dataset_inputs)) == ("FINISHED", 1)
 
 
-@pytest.mark.parametrize("remembered", ["0" * 32, "", "not an id"])
-def test_a_run_that_the_store_does_not_know_begins_anew(root: Path, tmp_path: Path, remembered: str) -> None:
-    (tmp_path / "mlflow_run").write_text(remembered)
-    with runs.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as run:
+@pytest.mark.parametrize("content", ["0" * 32, "", "not an id"])
+def test_a_run_unknown_to_the_store_begins_anew(root: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "mlflow_run").write_text(content)
+    with runs.run("anew", **ABOUT, run_id_file=tmp_path / "mlflow_run") as run:
         pass
     assert (tmp_path / "mlflow_run").read_text() == run.id
     assert client(root).get_run(run.id).data.params["seed"] == "0"
 
 
 def test_a_run_that_somebody_deleted_begins_anew(root: Path, tmp_path: Path) -> None:
-    with runs.run("deleted", **ABOUT, remembered=tmp_path / "mlflow_run") as first:
+    with runs.run("deleted", **ABOUT, run_id_file=tmp_path / "mlflow_run") as first:
         pass
     client(root).delete_run(first.id)
-    with runs.run("anew", **ABOUT, remembered=tmp_path / "mlflow_run") as second:
+    with runs.run("anew", **ABOUT, run_id_file=tmp_path / "mlflow_run") as second:
         pass
     assert second.id != first.id
 
 
-def test_four_processes_share_a_store_that_does_not_exist_yet(tmp_path: Path) -> None:
+def test_four_processes_create_one_store(tmp_path: Path) -> None:
     work = "import os; run.artifact(os.__file__); [run.metrics({'loss': e}, step=e) for e in range(20)]"
     names = ["first", "second", "third", "fourth"]
     processes = [learn(tmp_path, name, work) for name in names]
@@ -270,9 +276,9 @@ def studies(root: Path, name: str) -> list[Any]:
     ]
 
 
-def test_each_study_has_one_run_that_its_runs_are_children_of_and_that_ends_with_the_last(root: Path) -> None:
-    about = ABOUT | {"study": "one"}
-    with runs.run("first", **about) as first, runs.run("other", **ABOUT | {"study": "other"}) as other:
+def test_the_runs_of_a_study_are_children_of_one(root: Path) -> None:
+    about = of(study="one")
+    with runs.run("first", **about) as first, runs.run("other", **of(study="other")) as other:
         pass
     with runs.run("second", **about) as second:
         assert [run.info.status for run in studies(root, "one")] == ["FINISHED"]
@@ -285,10 +291,8 @@ def test_each_study_has_one_run_that_its_runs_are_children_of_and_that_ends_with
     assert "`data/one/`" in study.data.tags["mlflow.note.content"]
 
 
-def test_a_run_that_goes_on_stays_in_its_study_and_gets_a_new_one_only_where_that_was_deleted(
-    root: Path, tmp_path: Path
-) -> None:
-    about: dict[str, Any] = ABOUT | {"study": "resumed", "remembered": tmp_path / "mlflow_run"}
+def test_a_resumed_run_stays_in_its_study(root: Path, tmp_path: Path) -> None:
+    about: dict[str, Any] = of(study="resumed") | {"run_id_file": tmp_path / "mlflow_run"}
     with runs.run("first", **about) as first:
         pass
     [before] = studies(root, "resumed")
@@ -310,7 +314,7 @@ def steps(root: Path, run: runs.Run, name: str = BUSY[0]) -> list[int]:
     return [entry.step for entry in client(root).get_metric_history(run.id, name)]
 
 
-def test_a_short_run_has_a_sample_of_the_machine_and_leaves_no_thread(root: Path) -> None:
+def test_a_short_run_has_a_sample_and_leaves_no_thread(root: Path) -> None:
     before = threading.active_count()
     began = time.monotonic()
     with runs.run("short", **ABOUT) as run:
@@ -322,11 +326,9 @@ def test_a_short_run_has_a_sample_of_the_machine_and_leaves_no_thread(root: Path
     assert set(BUSY) <= found.keys() and found[BUSY[1]] > 0
 
 
-def test_samples_of_a_run_that_goes_on_are_counted_on(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_of_a_resumed_run_are_counted_on(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_metrics, "SECONDS", 0.05)
-    about: dict[str, Any] = ABOUT | {"remembered": tmp_path / "mlflow_run"}
+    about: dict[str, Any] = ABOUT | {"run_id_file": tmp_path / "mlflow_run"}
     with pytest.raises(SystemExit), runs.run("first", **about) as run:
         time.sleep(0.5)
         raise SystemExit(143)
@@ -338,13 +340,13 @@ def test_samples_of_a_run_that_goes_on_are_counted_on(
     assert both == list(range(len(both)))
 
 
-def test_a_machine_that_cannot_be_measured_does_not_end_the_work(
+def test_an_unmeasurable_machine_ends_no_work(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*args: Any) -> None:
         raise OSError("no /proc here")
 
-    monkeypatch.setattr(system_metrics, "started", broken)
+    monkeypatch.setattr(system_metrics, "start", broken)
     with caplog.at_level(logging.WARNING), runs.run("unmeasured", **ABOUT) as run:
         run.metrics({"loss": 1.0})
     assert "system metrics are not recorded: no /proc here" in caplog.text
@@ -352,7 +354,7 @@ def test_a_machine_that_cannot_be_measured_does_not_end_the_work(
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 1.0})
 
 
-def test_a_store_that_cannot_be_used_is_an_error_before_any_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_store_is_an_error_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     began = time.monotonic()
@@ -372,7 +374,7 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path, monkeypatch: pyt
         pytest.fail("no work may begin")
 
 
-def test_a_store_that_fails_later_does_not_end_the_work(
+def test_a_store_that_fails_later_ends_no_work(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(runs, "FLUSH_SECONDS", 0.0)
