@@ -18,8 +18,12 @@ from vicreg.compare import experiments, sweeps
 from vicreg.tracking import query, runs
 
 SCALES = {"workspace": 0.2, "larger": 0.4, "quick idea": 0.08}
-ABOUT: dict[str, Any] = {"study": "embedded", "fingerprint": "ab" * 32}
 DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
+
+
+def tracked(stage: str, dataset: str, params: dict[str, Any], encoder: str = "cifar_aug") -> Any:
+    tags = runs.RunTags(stage, "embedded", dataset, encoder, "linear" if stage == "linear_eval" else None)
+    return runs.run(stage, tags=tags, fingerprint="ab" * 32, params=params)
 
 
 def track(
@@ -40,12 +44,11 @@ def track(
         "optimizer": {"base_lr": rate},
         "digest": {"encoder": name},
     }
-    both = ABOUT | {"encoder": "cifar_aug", "params": params}
-    with runs.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
+    with tracked("pretrain", DATASETS[0], params) as run:
         for epoch in (4, 8):
             run.metrics({"online/top1": top1 * epoch / 8, "online/top5": 0.9}, epoch)
     for dataset in datasets:
-        with runs.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
+        with tracked("linear_eval", dataset, params) as run:
             run.metrics({"top1": top1, "top1_low": top1 - 0.01, "top1_high": top1 + 0.02, "top5": 0.9})
 
 
@@ -66,10 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         track("half", patch, scale=0.7, top1=0.5)
         track("half", patch, scale=0.8, top1=0.5, datasets=DATASETS[:1])
         patch.setenv("DVC_EXP_NAME", "broken")
-        with (
-            pytest.raises(RuntimeError),
-            runs.run("broken", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={"seed": 0}, **ABOUT),
-        ):
+        with pytest.raises(RuntimeError), tracked("pretrain", DATASETS[0], {"seed": 0}):
             raise RuntimeError
     return folder
 
@@ -234,7 +234,7 @@ def test_values_that_are_no_numbers_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "blind")
-    with runs.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
+    with tracked("pretrain", DATASETS[0], {}):
         pass
     with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_eval_every`"):
         experiments.online(["blind"], "embedded", "cifar_aug")
@@ -283,8 +283,7 @@ def test_runs_on_different_machines_or_of_different_code_are_compared(monkeypatc
     for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
         monkeypatch.setenv("DVC_EXP_NAME", name)
         params = {"seed": 0, "code": name, "device": device, "epochs": 5 + (name == "gpu")}
-        tags = {"encoder": "other", "params": params, **ABOUT}
-        with runs.run(name, stage="linear_eval", probe="linear", dataset=DATASETS[0], **tags) as run:
+        with tracked("linear_eval", DATASETS[0], params, "other") as run:
             run.metrics({"top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9})
     scores = experiments.probed(["cpu", "gpu"], "embedded", "other", "studies.embedded.epochs")
     assert list(scores["value"]) == ["5", "6"]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from vicreg.tracking import runs
+from vicreg.tracking import store
 
 SCORES = ("top1", "top5")
 MAX_RUNS = 10_000
@@ -23,11 +23,11 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
     Columns: run_id; params, a dictionary of texts; the run's tags, such as experiment and dataset; its metrics.
     An experiment is called "workspace" where `dvc repro` ran it. Raises ValueError where there is no run.
     """
-    uri = runs.tracking_uri()
-    database = runs.database(uri)
+    uri = store.tracking_uri()
+    database = store.database(uri)
     if database is not None and not database.is_file():
         raise ValueError(f"there are no runs here, {database} does not exist: run this in the repository of the study")
-    client, experiment_id = runs.store(uri)
+    client, experiment_id = store.store(uri)
     tags = {"stage": stage, "study": study, "encoder": encoder} | ({"probe": probe} if probe else {})
     query = " and ".join(["attributes.status = 'FINISHED'", *(f"tags.{key} = '{tag}'" for key, tag in tags.items())])
     newest_first = client.search_runs(
@@ -41,7 +41,7 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
 
 def online_curve(run_id: str) -> pd.DataFrame:
     """Return the online evaluation of a pretraining: epoch, top1, top5; without rows where there was none."""
-    client, _ = runs.store(runs.tracking_uri())
+    client, _ = store.store(store.tracking_uri())
     history = {score: client.get_metric_history(run_id, f"online/{score}") for score in SCORES}
     scores = {score: {point.step: point.value for point in points} for score, points in history.items()}
     return pd.DataFrame(scores, columns=SCORES).sort_index().rename_axis("epoch").reset_index()
