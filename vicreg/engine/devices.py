@@ -14,7 +14,8 @@ def choose_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device = {name!r} cannot be used here: {error}. Use `device: auto` or cpu.") from error
+        reason = str(error).split(". ")[0].splitlines()[0]
+        raise ValueError(f"device = {name!r} cannot be used here: {reason}. Use `device: auto` or cpu.") from error
     return torch.device(name)
 
 

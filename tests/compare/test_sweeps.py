@@ -5,19 +5,25 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from conftest import digest
+from conftest import HERE, digest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from typer.testing import CliRunner
 
 from vicreg.cli import main
-from vicreg.compare import sweeps
+from vicreg.compare import experiments, sweeps
 from vicreg.tracking import query, runs
 
 SCALES = {"workspace": 0.2, "larger": 0.4, "quick idea": 0.08}
-ABOUT: dict[str, Any] = {"study": "embedded", "fingerprint": "ab" * 32}
 DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
+
+
+def tracked(stage: str, dataset: str, params: dict[str, Any], encoder: str = "cifar_aug") -> Any:
+    tags = runs.RunTags(stage, "embedded", dataset, encoder, "linear" if stage == "linear_eval" else None)
+    return runs.run(stage, tags=tags, fingerprint="ab" * 32, params=params)
 
 
 def track(
@@ -32,13 +38,17 @@ def track(
 ) -> None:
     """What the stages track of one experiment: a pretraining, and the linear probe on both datasets."""
     monkeypatch.setenv("DVC_EXP_NAME", "" if name == "workspace" else name)
-    params = {"seed": seed, "aug": {"scale_min": scale}, "optimizer": {"base_lr": rate}, "digest": {"encoder": name}}
-    both = ABOUT | {"encoder": "cifar_aug", "params": params}
-    with runs.run("pretrain", stage="pretrain", dataset=DATASETS[0], **both) as run:
+    params = {
+        "seed": seed,
+        "policy": {"name": "aug", "scale_min": scale},
+        "optimizer": {"base_lr": rate},
+        "digest": {"encoder": name},
+    }
+    with tracked("pretrain", DATASETS[0], params) as run:
         for epoch in (4, 8):
             run.metrics({"online/top1": top1 * epoch / 8, "online/top5": 0.9}, epoch)
     for dataset in datasets:
-        with runs.run("linear", stage="linear_eval", probe="linear", dataset=dataset, **both) as run:
+        with tracked("linear_eval", dataset, params) as run:
             run.metrics({"top1": top1, "top1_low": top1 - 0.01, "top1_high": top1 + 0.02, "top5": 0.9})
 
 
@@ -59,10 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         track("half", patch, scale=0.7, top1=0.5)
         track("half", patch, scale=0.8, top1=0.5, datasets=DATASETS[:1])
         patch.setenv("DVC_EXP_NAME", "broken")
-        with (
-            pytest.raises(RuntimeError),
-            runs.run("broken", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={"seed": 0}, **ABOUT),
-        ):
+        with pytest.raises(RuntimeError), tracked("pretrain", DATASETS[0], {"seed": 0}):
             raise RuntimeError
     return folder
 
@@ -72,7 +79,7 @@ def here(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(store))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((Path(main.__file__).parents[1] / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes((HERE / "params.yaml").read_bytes())
 
 
 def sweep(*arguments: str, status: int = 0) -> str:
@@ -118,13 +125,9 @@ def test_seeds_are_joined_by_their_mean() -> None:
     sweep("0.2=workspace,seed-1", "0.4=larger,larger-1", "quick idea", "--out", "curves")
     found = [(row["label"], row["experiment"], row["seed"], row["epoch"], row["top1"]) for row in rows("curves.csv")]
     assert found[2:4] == [("0.2", "seed-1", "1", "4", "0.3"), ("0.2", "seed-1", "1", "8", "0.6")]
-    means = sweeps.mean_curves(
-        [{**row, "epoch": int(row["epoch"]), "top1": float(row["top1"])} for row in rows("curves.csv")]
-    )
-    assert [(point["epoch"], point["top1"], point["lowest"], point["highest"]) for point in means["0.2"]] == [
-        (4, pytest.approx(0.275), 0.25, 0.3),
-        (8, pytest.approx(0.55), 0.5, 0.6),
-    ]
+    means = sweeps.mean_curves(pd.read_csv("curves.csv", dtype={"label": str}))
+    of_one = means[means["label"] == "0.2"][["epoch", "mean", "min", "max"]]
+    np.testing.assert_allclose(of_one, [[4, 0.275, 0.25, 0.3], [8, 0.55, 0.5, 0.6]])
     assert "band: lowest to highest" in Path("curves.svg").read_text(encoding="utf-8")
     assert cells("curves.md", "0.4") == ["0.4", "0.4", "0, 1", "32.5", "65.0"]  # label, scale_min, seeds, epochs
 
@@ -144,25 +147,25 @@ def test_seeds_are_joined_by_their_mean() -> None:
 
 def test_a_name_with_an_equals_sign_is_a_name() -> None:
     known = ("lr=0.1", "b", "c")
-    assert query.grouped(["lr=0.1"], known) == {"lr=0.1": ["lr=0.1"]}
-    assert query.grouped(["x=lr=0.1", "y=b,c,b"], known) == {"x": ["lr=0.1"], "y": ["b", "c"]}
+    assert experiments.labels(["lr=0.1"], known) == {"lr=0.1": "lr=0.1"}
+    assert experiments.labels(["x=lr=0.1", "y=b,c,b"], known) == {"lr=0.1": "x", "b": "y", "c": "y"}
 
 
 def test_labels_that_differ_in_their_seeds_alone_have_no_settings() -> None:
-    found = query.online(["workspace", "seed-1"], "embedded", "cifar_aug")
-    assert found.settings == {"workspace": {}, "seed-1": {}}
+    _, settings = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug")
+    assert list(settings.index) == ["workspace", "seed-1"] and list(settings.columns) == []
 
 
 def test_datasets_that_were_run_with_different_parameters_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different aug\.scale_min"):
-        query.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
+    with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different policy\.scale_min"):
+        experiments.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
 
 
 def test_values_that_lie_far_apart_stand_on_a_logarithmic_axis() -> None:
     for values, scale in ((("1e-4", "1e-2"), "log"), (("0.2", "0.4"), "linear")):
         axes = Figure().subplots()
-        rows = [{"value": v, "seed": "0", "top1": 0.5, "top1_low": 0.4, "top1_high": 0.7} for v in values]
-        sweeps.against(axes, rows, "optimizer.base_lr")
+        scores = [{"value": v, "seed": 0, "top1": 0.5, "top1_low": 0.4, "top1_high": 0.7} for v in values]
+        sweeps.draw_against(axes, pd.DataFrame(scores), "optimizer.base_lr")
         assert axes.get_xscale() == scale
         heights = [text.xy[1] for text in axes.texts if isinstance(text, Annotation)]
         assert heights == pytest.approx([70, 70])  # above the interval
@@ -170,7 +173,7 @@ def test_values_that_lie_far_apart_stand_on_a_logarithmic_axis() -> None:
 
 def test_an_epoch_that_one_seed_lacks_has_no_mean() -> None:
     of_two = [{"label": "a", "seed": seed, "epoch": epoch, "top1": 0.5} for seed, epoch in ((0, 4), (0, 8), (1, 4))]
-    assert [point["epoch"] for point in sweeps.mean_curves(of_two)["a"]] == [4]
+    assert list(sweeps.mean_curves(pd.DataFrame(of_two))["epoch"]) == [4]
 
 
 def test_the_same_runs_give_the_same_bytes() -> None:
@@ -188,11 +191,11 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["workspace", "--out", "x", "-e", "random"], "no experiment has a finished run of 'random'"),
         (
             ["workspace", "larger", "--by", "aug.size", "--out", "x"],
-            "records no parameter 'aug.size'; it has aug.scale",
+            "records no parameter 'aug.size'; it has digest.encoder, optimizer.base_lr, policy.name, policy.scale_min",
         ),
-        (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr too"),
+        (["workspace", "other rate", "--by", "aug.scale_min", "--out", "x"], "they differ in optimizer.base_lr"),
         (["workspace", "--by", "aug.scale_min", "--out", "x"], "do not differ in aug.scale_min"),
-        (["workspace", "--out", "x.png"], "name it without '.png'"),
+        (["workspace", "--out", "x.png"], "name the files without an ending"),
         (
             ["workspace", "twin", "larger", "--by", "aug.scale_min", "--out", "x"],
             "have the same aug.scale_min and seed",
@@ -200,13 +203,13 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same seed: name one of them"),
         (
             ["one=workspace,larger", "--out", "x"],
-            "the experiments of 'one' should differ in their seeds alone, and they differ in aug.scale_min too",
+            "the experiments of 'one' should differ in their seeds alone; they differ in policy.scale_min",
         ),
         (["=workspace", "--out", "x"], "'=workspace' should be the name of an experiment, or LABEL=A,B"),
         (["one=workspace,", "--out", "x"], "'one=workspace,' should be the name of an experiment, or LABEL=A,B"),
         (["a=workspace", "a=larger", "--out", "x"], "the label 'a' is given twice"),
         (["a=workspace", "b=seed-1,workspace", "--out", "x"], "'workspace' is given twice, for 'a' and 'b'"),
-        (["workspace", "--out", "."], "that is a folder"),
+        (["workspace", "--out", "."], "name the files without an ending and no folder"),
     ],
 )
 def test_what_cannot_be_compared_is_a_clear_error(arguments: list[str], message: str) -> None:
@@ -222,16 +225,65 @@ def test_where_nothing_was_tracked_no_store_is_made(tmp_path: Path, monkeypatch:
 
 def test_values_that_are_no_numbers_stand_side_by_side(tmp_path: Path) -> None:
     points = [
-        {"dataset": "CIFAR-10", "value": name, "seed": "0", "top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9}
+        {"dataset": "CIFAR-10", "value": name, "seed": 0, "top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9}
         for name in ("lars", "adam", "0.1")
     ]
-    sweeps.write_probed(points, "optimizer.name", "By optimizer", tmp_path / "names")
+    sweeps.write_probed(pd.DataFrame(points), "optimizer.name", "By optimizer", tmp_path / "names")
     assert [row["value"] for row in rows(str(tmp_path / "names.csv"))] == ["0.1", "adam", "lars"]
 
 
 def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "blind")
-    with runs.run("x", stage="pretrain", dataset=DATASETS[0], encoder="cifar_aug", params={}, **ABOUT):
+    with tracked("pretrain", DATASETS[0], {}):
         pass
-    with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_every`"):
-        query.online(["blind"], "embedded", "cifar_aug")
+    with pytest.raises(ValueError, match=r"'blind' has no online evaluation: set `online_eval_every`"):
+        experiments.online(["blind"], "embedded", "cifar_aug")
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("aug.scale_min", "policy.scale_min"),
+        ("policies.imagenet_code.scale_min", "policy.scale_min"),
+        ("methods.vicreg.variance", "method.variance"),
+        ("backbones.resnet18.stem", "backbone.stem"),
+        ("probes.linear.lr", "linear.lr"),
+        ("optimizer.base_lr", "optimizer.base_lr"),
+        ("encoders.cifar_aug.optimizer.base_lr", "optimizer.base_lr"),
+        ("encoders.cifar_aug.policy", "policy.name"),
+        ("studies.embedded.epochs", "epochs"),
+        ("studies.embedded.fractions.pretrain", "data.fractions.pretrain"),
+        ("studies.embedded.width", "backbone.width"),
+        ("seed", "seed"),
+        ("precision", "precision"),
+        ("aug.size", None),
+        ("name", None),
+    ],
+)
+def test_an_address_in_params_yaml_leads_to_a_recorded_key(address: str, key: str | None) -> None:
+    recorded = (
+        "policy.name",
+        "policy.scale_min",
+        "method.name",
+        "method.variance",
+        "method.projector_width",
+        "linear.lr",
+    )
+    recorded += ("backbone.stem", "backbone.width", "optimizer.base_lr", "linear.epochs", "epochs", "seed", "precision")
+    assert query.recorded_key(address, (*recorded, "data.fractions.pretrain", "data.fractions.probe")) == key
+
+
+def test_a_sweep_goes_by_any_address_of_its_parameter() -> None:
+    for address in ("policies.any.scale_min", "encoders.cifar_aug.policy.scale_min"):
+        scores = experiments.probed(["workspace", "larger"], "embedded", "cifar_aug", address)
+        assert list(scores["value"].unique()) == ["0.2", "0.4"]
+
+
+def test_runs_on_different_machines_or_of_different_code_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
+        monkeypatch.setenv("DVC_EXP_NAME", name)
+        params = {"seed": 0, "code": name, "device": device, "epochs": 5 + (name == "gpu")}
+        with tracked("linear_eval", DATASETS[0], params, "other") as run:
+            run.metrics({"top1": 0.5, "top1_low": 0.4, "top1_high": 0.6, "top5": 0.9})
+    scores = experiments.probed(["cpu", "gpu"], "embedded", "other", "studies.embedded.epochs")
+    assert list(scores["value"]) == ["5", "6"]

@@ -4,20 +4,19 @@ import csv
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-import study_fakes as fakes
 from conftest import digest
 from typer.testing import CliRunner
 
 from vicreg.cli import main
 from vicreg.compare import seeds as repetitions
-from vicreg.compare.metrics_file import Metrics
-from vicreg.compare.report_source import Side
-from vicreg.reporting.metrics import metrics
+from vicreg.compare.reports import Report, parse
 
 TOP1: dict[int, dict[str, float | None]] = {
     0: {"random": 0.2, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None},
@@ -31,13 +30,32 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def metrics(scores: Mapping[str, float | None], seed: int) -> dict[str, Any]:
+    """A metrics.json with these top-1 accuracies of encoders, of two probes on two datasets; None did not run."""
+
+    def encoder(top1: float | None) -> dict[str, Any]:
+        if top1 is None:
+            return {"not_run": "not run: `pretrained.weights` names no file"}
+        score = {"top1": top1, "top1_low": top1 - 0.05, "top1_high": top1 + 0.05, "top5": 0.9}
+        return {probe: score | {"gain": top1 - (scores["random"] or 0)} for probe in ("linear", "knn")}
+
+    datasets = {
+        key: {"name": name, "genuine": True, "classes": classes, "images": {}, "fingerprints": {"train": "ab12"}}
+        for key, name, classes in (("cifar10", "CIFAR-10", 10), ("cifar100", "CIFAR-100", 100))
+    }
+    facts = {"name": "made_up", "source": "official", "protocol": "report", "seed": seed, "datasets": datasets}
+    facts |= {"sizes": {"source": "official", "width": 8, "epochs": 3}, "device": "cpu: X", "commit": "abc1234"}
+    facts |= {"versions": {"python": "3.11.0"}, "seconds": {"pretrain-x": 2.5, "total": 2.5}}
+    return {key: {name: encoder(top1) for name, top1 in scores.items()} for key in datasets} | {"study": facts}
+
+
 def written(name: str, seed: int, scores: Mapping[str, float | None] | None = None, /, **facts: Any) -> dict[str, Any]:
     """Write the report of a study with this seed into a folder; return what its metrics.json holds."""
-    found = metrics(fakes.study(TOP1[seed] if scores is None else scores, seed=seed, genuine=True))
-    found["study"] |= {"source": "official", **facts}
+    content = metrics(TOP1[seed] if scores is None else scores, seed)
+    content["study"] |= facts
     Path(name).mkdir()
-    Path(name, "metrics.json").write_text(json.dumps(found), encoding="utf-8")
-    return found
+    Path(name, "metrics.json").write_text(json.dumps(content), encoding="utf-8")
+    return content
 
 
 def seeds(*arguments: str, status: int = 0) -> str:
@@ -73,7 +91,7 @@ def test_the_table_has_each_seed_their_mean_and_their_spread() -> None:
 
 def test_the_interval_of_a_mean_covers_it_19_times_in_20() -> None:
     rng = np.random.default_rng(0)
-    intervals = np.array([repetitions.mean_interval(rng.normal(0.5, 0.1, 3).tolist()) for _ in range(2000)])
+    intervals = np.array([repetitions.mean_interval(pd.Series(rng.normal(0.5, 0.1, 3))) for _ in range(2000)])
     assert 0.93 < ((intervals[:, 0] < 0.5) & (intervals[:, 1] > 0.5)).mean() < 0.97
 
 
@@ -86,31 +104,40 @@ def test_a_lead_that_seeds_confirm_is_no_chance() -> None:
     assert "chance" not in text
 
 
-def sides_of(*params: dict[str, Any] | None) -> list[Side]:
+def reports_of(*params: dict[str, Any] | None) -> list[Report]:
     """Reports with seeds 0, 1, ... of studies with these params.yaml."""
     return [
-        Side(f"s{seed}", "here", Metrics(found.pop("study"), found), values)
+        replace(parse(f"s{seed}", "here", json.dumps(content).encode()), params=values)
         for seed, values in enumerate(params)
-        for found in [metrics(fakes.study(TOP1[seed], seed=seed, genuine=True))]
+        for content in [metrics(TOP1[seed], seed)]
     ]
 
 
 def test_parameters_other_than_the_seed_are_compared_between_all_reports() -> None:
     one, other = ({"seed": seed, "aug": {"scale_min": scale}, "device": "cpu"} for seed, scale in ((1, 0.2), (2, 0.4)))
-    repetitions.check(sides_of(None, one, {**one, "seed": 2, "device": "cuda"}))
-    for sides in (sides_of(one, other), sides_of(None, one, other)):
-        with pytest.raises(ValueError, match=r"they differ in aug\.scale_min \(0\.2 and 0\.4\) too"):
-            repetitions.check(sides)
+    repetitions.check(reports_of(None, one, {**one, "seed": 2, "device": "cuda"}))
+    for reports in (reports_of(one, other), reports_of(None, one, other)):
+        with pytest.raises(ValueError, match=r"they differ in aug\.scale_min \(0\.2 and 0\.4\)"):
+            repetitions.check(reports)
+
+
+def test_recipes_in_the_reports_are_compared_but_for_seed_and_code() -> None:
+    for seed, epochs in ((0, 3), (1, 3), (2, 4)):
+        recipe = {"seed": seed, "code": str(seed), "device": "cpu", "epochs": epochs, "policy": {"name": "aug"}}
+        written(f"s{seed}", seed, recipes={"cifar_aug": recipe})
+    seeds("s0", "s1", "--out", "out")
+    assert "not known beyond the encoders' recipes and the sizes" in Path("out.md").read_text(encoding="utf-8")
+    assert "they differ in cifar_aug.epochs (3 and 4)" in seeds("s0", "s2", "--out", "x", status=1)
 
 
 def test_what_is_not_known_to_be_the_same_is_told() -> None:
     known: dict[str, Any] = {"aug": {}}
-    assert list(repetitions.warnings(sides_of(known, known))) == []
-    (told,) = repetitions.warnings(sides_of(None, known))
+    assert list(repetitions.warnings(reports_of(known, known))) == []
+    (told,) = repetitions.warnings(reports_of(None, known))
     assert "The parameters of s0 are not known" in told
-    sides = sides_of(known, known)
-    sides[1].metrics.facts["commit"] = "0123456789"
-    (told,) = repetitions.warnings(sides)
+    reports = reports_of(known, known)
+    reports[1].facts["commit"] = "0123456789"
+    (told,) = repetitions.warnings(reports)
     assert "different commits" in told
 
 
@@ -128,12 +155,12 @@ def test_a_study_without_the_linear_probe_has_a_figure_of_another() -> None:
 
 def test_a_report_without_numbers_is_refused_before_anything_is_written() -> None:
     for seed in (0, 1):
-        written(f"s{seed}", seed, {"a": None, "b": None})
+        written(f"s{seed}", seed, {"random": None, "b": None})
     assert "s0/metrics.json holds no accuracies" in seeds("s0", "s1", "--out", "out", status=1)
     assert not list(Path().glob("out*"))
 
 
-@pytest.mark.parametrize(("score", "value"), [("top1", float("nan")), ("top5", "0.5"), ("gain", None)])
+@pytest.mark.parametrize(("score", "value"), [("top1", float("nan")), ("top5", "0.5"), ("top1_low", None)])
 def test_scores_that_are_no_numbers_are_an_error(score: str, value: object) -> None:
     written("a", 0)
     report = written("b", 1)
@@ -176,9 +203,9 @@ def test_drawn_pictures_are_told() -> None:
     ("changes", "message"),
     [
         ({"seed": 0}, "'a' and 'b' both have the seed 0: name one of them"),
-        ({"name": "other"}, "they differ in study (made_up and other) too"),
-        ({"protocol": "standard"}, "they differ in protocol (report and standard) too"),
-        ({"sizes": {"source": "embedded", "width": 8, "epochs": 4}}, "they differ in epochs (3 and 4) too"),
+        ({"name": "other"}, "they differ in study (made_up and other)"),
+        ({"protocol": "standard"}, "they differ in protocol (report and standard)"),
+        ({"sizes": {"source": "official", "width": 8, "epochs": 4}}, "they differ in epochs (3 and 4)"),
     ],
 )
 def test_what_differs_in_more_than_its_seed_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -193,19 +220,16 @@ def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
     report = written("images", 1)
     report["study"]["datasets"]["cifar10"]["fingerprints"]["train"] = "ef56"
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
-    assert "they differ in images.cifar10.train (ab12 and ef56) too" in seeds("a", "images", "--out", "x", status=1)
+    assert "they differ in images.cifar10.train (ab12 and ef56)" in seeds("a", "images", "--out", "x", status=1)
     written("encoders", 1, {"random": 0.2, "cifar_aug": 0.7})
     message = seeds("a", "encoders", "--out", "x", status=1)
-    assert "not the same encoders and probes: only one has cifar10 knn imagenet_aug" in message
+    assert "not the same encoders and probes: not all have cifar10 linear imagenet_aug" in message
     del report["study"]["seed"]
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
     assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
     report["study"]["seed"] = True
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
     assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
-    report["study"] |= {"seed": 1, "sizes": None}
-    Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
-    assert "no metrics.json of a study" in seeds("a", "images", "--out", "x", status=1)
-    assert "that is a folder" in seeds("a", "encoders", "--out", ".", status=1)
+    assert "no folder" in seeds("a", "encoders", "--out", ".", status=1)
     assert "one seed has no spread" in seeds("a", "--out", "x", status=1)
-    assert "name it without '.md'" in seeds("a", "encoders", "--out", "x.md", status=1)
+    assert "without an ending" in seeds("a", "encoders", "--out", "x.md", status=1)

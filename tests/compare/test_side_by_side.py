@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import HERE
 from typer.testing import CliRunner
 
 from vicreg.cli import main
-from vicreg.compare import report_source, side_by_side
+from vicreg.compare import reports, side_by_side
 
 SIZES = {"source": "official", "primary": "cifar10", "transfer": "cifar100", "epochs": 30, "fractions": {"probe": 1.0}}
 
@@ -53,7 +54,7 @@ def written(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def page(a: Path | str, b: Path | str) -> str:
-    return side_by_side.document(report_source.find(str(a)), report_source.find(str(b)))
+    return side_by_side.document(reports.find(str(a)), reports.find(str(b)))
 
 
 class Words(HTMLParser):
@@ -125,11 +126,34 @@ def test_what_differs_is_listed_and_what_is_equal_is_not(tmp_path):
     other["study"]["seed"] = 1
     other["study"]["sizes"]["fractions"]["probe"] = 0.5
     a, b = (
-        report_source.find(str(written(tmp_path / "a", report(random=0.3)))),
-        report_source.find(str(written(tmp_path / "b", other))),
+        reports.find(str(written(tmp_path / "a", report(random=0.3)))),
+        reports.find(str(written(tmp_path / "b", other))),
     )
     assert side_by_side.changes(a, b) == [("seed", "0", "1"), ("fractions.probe", "1.0", "0.5")]
     assert "Nothing that the reports record." in page(tmp_path / "a", tmp_path / "a")
+
+
+def test_of_reports_with_recipes_what_trained_encoders_differently_is_listed(tmp_path):
+    pages = []
+    for name, scale in (("a", 0.2), ("b", 0.4)):
+        content = report(random=0.3)
+        recipe = {"row": "random", "code": name, "epochs": 30, "policy": {"name": "aug", "scale_min": scale}}
+        content["study"]["recipes"] = {"random": recipe, f"only {name}": {"epochs": 1}}
+        pages.append(reports.find(str(written(tmp_path / name, content))))
+    assert side_by_side.changes(*pages) == [("random.policy.scale_min", "0.2", "0.4")]
+    assert "which record how encoders were trained" in Words(side_by_side.document(*pages)).text
+
+
+def test_committed_reports_are_read():
+    folder = HERE / "reports" / "embedded"
+    committed = reports.find(str(folder))
+    content = json.loads((folder / "metrics.json").read_text())
+    assert len(committed.scores) == sum(
+        len(e) for d in committed.datasets for e in content[d].values() if "linear" in e
+    )
+    row = committed.scores.set_index(["dataset", "encoder", "probe"]).loc["shapes100", "cifar_aug", "knn"]
+    assert row.to_dict() == content["shapes100"]["cifar_aug"]["knn"]
+    assert committed.synthetic
 
 
 def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
@@ -140,8 +164,8 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     others["study"]["datasets"]["cifar10"]["fingerprints"]["test"] = "c"
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}
     elsewhere["shapes10"] = elsewhere.pop("cifar10")
-    a = report_source.find(str(written(tmp_path / "a", plain)))
-    better = report_source.find(str(written(tmp_path / "better", report(random=0.4))))
+    a = reports.find(str(written(tmp_path / "a", plain)))
+    better = reports.find(str(written(tmp_path / "better", report(random=0.4))))
     assert not list(side_by_side.warnings(a, better))
     assert ["the same report" in said for said in side_by_side.warnings(a, a)] == [True]
     for number, (found, message) in enumerate(
@@ -152,7 +176,7 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
             (elsewhere, "no dataset in common"),
         ]
     ):
-        b = report_source.find(str(written(tmp_path / f"b{number}", found)))
+        b = reports.find(str(written(tmp_path / f"b{number}", found)))
         (said,) = side_by_side.warnings(a, b)
         assert message in said
 
@@ -199,7 +223,7 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     for changed, own in ({}, True), ({"epochs": 99}, False):
         write_parameters(repository, **parameters(0.3, **changed))
         git("commit", "--quiet", "--all", "--message", "Other parameters")
-        assert [report_source.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
+        assert [reports.find(name).params is not None for name in ("s", "HEAD")] == [own, own]
 
 
 @pytest.mark.parametrize(
@@ -214,15 +238,13 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
     ],
 )
 def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_parameters(repository, name, top1, scale):
-    found = report_source.find(name)
-    assert found.metrics.scores["cifar10"]["random"]["linear"]["top1"] == top1
+    found = reports.find(name)
+    assert found.scores["top1"].item() == top1
     assert found.params == {"study": "s", **parameters(scale)}
 
 
 def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
-    assert side_by_side.changes(report_source.find("HEAD~1"), report_source.find("quick-idea")) == [
-        ("aug.scale_min", "0.2", "0.4")
-    ]
+    assert side_by_side.changes(reports.find("HEAD~1"), reports.find("quick-idea")) == [("aug.scale_min", "0.2", "0.4")]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +252,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
     [
         (
             "nowhere",
-            "'nowhere' is no folder with metrics.json, no study, no git revision and no experiment; studies here: s",
+            "'nowhere' is no folder with metrics.json, study, git revision or experiment; studies here: s",
         ),
         ("--help", "is no folder"),
         ("a\0b", "is no folder"),
@@ -240,7 +262,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
 )
 def test_a_study_that_is_not_there_is_an_error_that_says_what_there_is(repository, name, message):
     with pytest.raises(ValueError, match=message):
-        report_source.find(name)
+        reports.find(name)
 
 
 def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
@@ -249,8 +271,8 @@ def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
     with pytest.raises(
         ValueError, match=rf"2 experiments are called 'quick-idea': name the commit of one, .*{head[:10]}"
     ):
-        report_source.find("quick-idea")
-    assert report_source.find(head).metrics.scores["cifar10"]["random"]["linear"]["top1"] == 0.5
+        reports.find("quick-idea")
+    assert reports.find(head).scores["top1"].item() == 0.5
 
 
 def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tmp_path, monkeypatch):
@@ -258,14 +280,14 @@ def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tm
     written(tmp_path / "a", report(random=0.3))
     assert "CIFAR-10" in page("a", "a")
     with pytest.raises(ValueError, match="there is no study in reports/ here"):
-        report_source.find("HEAD")
+        reports.find("HEAD")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"study": {}}', b"[" * 100_000])
 def test_a_damaged_report_is_a_clear_error(tmp_path, content):
     written(tmp_path, {}).joinpath("metrics.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"metrics\.json is no metrics\.json of a study"):
-        report_source.find(str(tmp_path))
+        reports.find(str(tmp_path))
 
 
 def test_the_command_writes_the_page(repository):
