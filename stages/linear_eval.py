@@ -39,7 +39,7 @@ def track(tags: runs.RunTags, key: str, features: FeatureSet, options: dict[str,
     about: dict[str, Any] = {"fingerprint": features.fingerprint, "params": {**features.description, probe: params}}
     with runs.run(f"{tags.encoder} {probe} {key}", tags=tags, **about) as current:
         result, classifier = evaluate_probe(probe, params, features, seed=options["seed"], device=device)
-        for metrics, epoch in metrics_by_epoch(result, params):
+        for metrics, epoch in metrics_by_epoch(probe, params, result):
             current.metrics(metrics, epoch)
         current.text(json.dumps(result, indent=1), "result.json")
         print(summarize(probe, result, features), flush=True)

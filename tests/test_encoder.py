@@ -10,10 +10,7 @@ import torch
 from conftest import digest
 from safetensors.torch import load_file, save_file
 
-from vicreg.data.images import Images
-from vicreg.evaluation import pair_loss
 from vicreg.io import plugins, weights
-from vicreg.jobs import online_eval
 from vicreg.methods import pretrained
 from vicreg.nn import encoder
 from vicreg.nn.mlp import mlp
@@ -32,40 +29,6 @@ def small(name="cifar_aug", width=2):
     )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     return values, builders.build(values, name, pixels), pixels
-
-
-def test_channel_statistics_are_numpys_over_all_pixels():
-    pixels = np.random.default_rng(0).integers(0, 200, (7, 5, 4, 3), dtype=np.uint8)
-    mean, std = encoder.channel_statistics(pixels)
-    np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)))
-
-
-def test_an_encoder_normalises_uint8_and_floats_alike():
-    class Same(torch.nn.Module):
-        dimension = 3
-
-        def forward(self, x):
-            return x
-
-    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
-    frozen = encoder.Encoder(Same(), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
-    expected = (images / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
-        3, 1, 1
-    )
-    torch.testing.assert_close(frozen(images), expected)
-    torch.testing.assert_close(frozen(images / 255), expected)
-
-
-def test_representations_do_not_depend_on_the_batch_an_image_is_in_and_leave_the_encoder_as_it_was():
-    _, method, pixels = small()
-    before = {key: value.clone() for key, value in method.state_dict().items()}
-    whole = encoder.represent(method.encoder, pixels, torch.device("cpu"))
-    parts = encoder.represent(method.encoder, pixels, torch.device("cpu"), batch_size=7)
-    np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-5)
-    assert whole.dtype == np.float32 and whole.shape == (40, 16)
-    for key, value in method.state_dict().items():
-        assert torch.equal(value, before[key]), f"{key} changed while it was frozen"
 
 
 def test_the_same_seed_gives_every_encoder_of_a_backbone_the_same_initial_weights():
@@ -194,53 +157,6 @@ def test_a_digest_tells_values_names_types_and_shapes_apart_and_not_how_they_lie
     assert len(found) == 5
     method.encoder.backbone.bn1.num_batches_tracked += 1
     assert weights.digest(method) != before
-
-
-class Learning(torch.nn.Module):
-    """An encoder whose batch norm goes on learning in evaluation mode."""
-
-    dimension = 3
-
-    def __init__(self):
-        super().__init__()
-        self.norm = torch.nn.BatchNorm2d(3)
-
-    def forward(self, x):
-        return self.norm.train()(x.float()).mean(dim=(2, 3))
-
-
-def test_an_encoder_that_changes_while_it_is_frozen_stops_the_study_and_the_tensors_are_named():
-    pixels, device = small()[2], torch.device("cpu")
-    message = r"changed while it was frozen, in 3 of 5 tensors: norm\.num_batches_tracked, norm\.running_mean"
-    with pytest.raises(RuntimeError, match=message):
-        encoder.represent(Learning(), pixels, device)
-    labels = np.arange(40, dtype=np.int64) % 4
-    known = Images(pixels, labels, np.full(40, "train"), tuple("abcd"), "made up", False)
-    with pytest.raises(RuntimeError, match=message):
-        online_eval.evaluate(Learning(), known, 0, device)
-    with pytest.raises(RuntimeError, match=message):
-        pair_loss.embeddings(Learning(), torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
-
-
-def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
-    _, method, pixels = small()
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-    class Overflowing(torch.nn.Module):
-        def forward(self, x):
-            found = method.encoder(x)
-            return torch.where(x[:, 0, :1, 0] > inputs[:, 0, 0, 0].median(), torch.inf, found)
-
-    bad = int((inputs[:, 0, 0, 0] > inputs[:, 0, 0, 0].median()).sum())
-    message = rf"{bad} of 40 representations are not finite: the weights diverged.*`optimizer.base_lr`.*`precision: flo"
-    with pytest.raises(ValueError, match=message):
-        encoder.represent(Overflowing(), pixels, torch.device("cpu"))
-    with pytest.raises(ValueError, match=message):
-        pair_loss.embeddings(Overflowing(), inputs, torch.device("cpu"))
-    with torch.no_grad():
-        method.encoder.backbone.conv1.weight[0, 0, 0, 0] = torch.nan
-    with pytest.raises(ValueError, match="40 of 40 representations"):
-        encoder.represent(method.encoder, pixels, torch.device("cpu"))
 
 
 def published_file(path, full):

@@ -69,7 +69,7 @@ def test_every_probe_gives_a_whole_result(name):
     assert 0.3 < result["val_top1"] < 1 and not result["at_chance"] and result["seconds"] >= 0
     assert result["settings"].items() >= {**build(name, {}).params.model_dump(), **result["settings"]}.items()
     assert np.array(result["confusion"]).trace() / 400 == result["top1"]
-    logged = [entry for entry, _ in metrics_by_epoch(result, {})]
+    logged = [entry for entry, _ in metrics_by_epoch(name, {}, result)]
     assert logged[-1]["val_top1"] == result["val_top1"] and logged[-2]["top1"] == result["top1"]
     assert summarize(name, result, features).startswith(f"blobs: {name}: top-1 {100 * result['top1']:.1f}%")
 

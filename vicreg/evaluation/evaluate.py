@@ -96,12 +96,13 @@ def separable_features(shape: tuple[int, ...], num_classes: int, seed: int) -> F
     return FeatureSet(train, labels[0], test, labels[1], classes=tuple(map(str, range(num_classes))))
 
 
-def metrics_by_epoch(result: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[dict[str, float], int]]:
+def metrics_by_epoch(name: str, params: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[tuple[dict, int]]:
     """Yield the numbers of a result that are worth a curve, each with its epoch, and what the probe chose itself."""
+    given = build(name, params).params.model_dump()
     for point in result["curve"] or [{"epoch": 0, **result}]:
         yield {name: point[name] for name in ("top1", "top5")}, point["epoch"]
-    chosen = {name: value for name, value in result["settings"].items() if value != params.get(name)}
-    numbers = {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, (int, float))}
+    chosen = {key: value for key, value in result["settings"].items() if value != given.get(key)}
+    numbers = {f"chosen/{key}": value for key, value in chosen.items() if isinstance(value, (int, float))}
     yield {**{name: result[name] for name in ("top1_low", "top1_high", "val_top1")}, **numbers}, 0
 
 
