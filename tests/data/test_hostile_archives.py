@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vicreg.data import cifar_files
-from vicreg.data.cifar_files import read_archive, read_folder
+from vicreg.data.cifar_files import read_archive, read_folder, read_pickle
 from vicreg.data.images import Images
-from vicreg.data.pickles import read_pickle
 
 # Pickles
 
