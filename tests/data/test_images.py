@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,7 +186,7 @@ def test_a_damaged_or_wrong_folder_names_itself(tmp_path: Path, damage: str, nam
         ("name", "\x1b[2J", "no name"),
     ],
 )
-def test_arrays_that_are_not_such_images_are_refused(field: str, value: object, message: str) -> None:
+def test_arrays_that_are_not_such_images_are_refused(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(made_up(), **{field: value})
 
