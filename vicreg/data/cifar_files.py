@@ -10,7 +10,6 @@ import io
 import pickle
 import reprlib
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,26 +28,28 @@ class Layout(NamedTuple):
     archive: str
     md5: str
     folder: str
-    train: tuple[str, ...]
-    test: str
+    files: tuple[str, ...]  # of the train images, the test images and the classes
     labels: str
-    meta: str
     class_names: str
+
+    @property
+    def meta(self) -> str:
+        return self.files[-1]
 
 
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 LAYOUTS = {
     "cifar10": Layout("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py",
-                      BATCHES, "test_batch", "labels", "batches.meta", "label_names"),
+                      (*BATCHES, "test_batch", "batches.meta"), "labels", "label_names"),
     "cifar100": Layout("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", "cifar-100-python",
-                       ("train",), "test", "fine_labels", "meta", "fine_label_names"),
+                       ("train", "test", "meta"), "fine_labels", "fine_label_names"),
 }  # fmt: skip
 
 
 def read_archive(path: Path, dataset: str) -> Images:
     """Read a .tar.gz with the authors' layout. Raises ValueError, naming `path`, when it is not what it should be."""
     layout = LAYOUTS[dataset]
-    wanted = {f"{layout.folder}/{name}": name for name in (*layout.train, layout.test, layout.meta)}
+    wanted = {f"{layout.folder}/{name}": name for name in layout.files}
     if not path.is_file():  # to open a named pipe would wait for ever
         raise ValueError(f"{path} is not a file; fetch it again")
     files: dict[str, bytes] = {}
@@ -64,13 +65,7 @@ def read_archive(path: Path, dataset: str) -> Images:
     except Exception as error:  # of damaged archives gzip and tarfile raise errors of a dozen kinds
         other = "" if checksum(path) == layout.md5 else f"; its MD5 is not the authors' {layout.md5}"
         raise ValueError(f"{path} is not a whole .tar.gz archive ({reason(error)}){other}; fetch it again") from None
-
-    def read(name: str) -> bytes:
-        if name not in files:
-            raise ValueError(f"{path} lacks {layout.folder}/{name}; fetch it again")
-        return files[name]
-
-    return _assemble(read, layout, dataset, str(path))
+    return _assemble(files, layout, dataset, path)
 
 
 class _Bounded(gzip.GzipFile):
@@ -88,27 +83,23 @@ class _Bounded(gzip.GzipFile):
 
 def read_folder(path: Path, dataset: str) -> Images:
     """Read the unpacked pickles in `path`. Raises ValueError, naming the file at fault."""
-
-    def read(name: str) -> bytes:
-        file = path / name
-        if not file.is_file() or file.stat().st_size > MAX_FILE:
-            raise ValueError(f"{file} is missing or larger than any CIFAR file; unpack the archive again")
-        return file.read_bytes()
-
-    return _assemble(read, LAYOUTS[dataset], dataset, str(path))
+    paths = [path / name for name in LAYOUTS[dataset].files]
+    files = {file.name: file.read_bytes() for file in paths if file.is_file() and file.stat().st_size <= MAX_FILE}
+    return _assemble(files, LAYOUTS[dataset], dataset, path)
 
 
-def _assemble(read: Callable[[str], bytes], layout: Layout, dataset: str, where: str) -> Images:
-    """Return all images of the files whose bytes `read` gives by name, in the files' order."""
-    classes = read_pickle(read(layout.meta), f"{where}: {layout.meta}").get(layout.class_names)
+def _assemble(files: dict[str, bytes], layout: Layout, dataset: str, where: Path) -> Images:
+    """Return all images of the authors' files, in the files' order."""
+    if missing := [name for name in layout.files if name not in files]:
+        raise ValueError(f"{where} lacks {missing[0]}, or it is larger than any CIFAR file; unpack or fetch it again")
+    classes = read_pickle(files[layout.meta], f"{where}: {layout.meta}").get(layout.class_names)
     if not isinstance(classes, list):
         raise ValueError(f"{where}: {layout.meta} does not list the classes in `{layout.class_names}`")
-    names = (*layout.train, layout.test)
-    parts = [_batch(read(name), layout.labels, len(classes), f"{where}: {name}") for name in names]
+    parts = [_batch(files[name], layout.labels, len(classes), f"{where}: {name}") for name in layout.files[:-1]]
     return Images(
         pixels=np.concatenate([pixels for pixels, _ in parts]),
         labels=np.concatenate([labels for _, labels in parts]),
-        official=np.repeat(["train"] * len(layout.train) + ["test"], [len(labels) for _, labels in parts]),
+        official=np.repeat(["train"] * (len(parts) - 1) + ["test"], [len(labels) for _, labels in parts]),
         classes=tuple(map(as_text, classes)),
         name=dataset,
     )
