@@ -12,11 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from vicreg.data.images import Images
 from vicreg.evaluation import pair_loss
-from vicreg.io import plugins, weights
+from vicreg.io import weights
 from vicreg.jobs import online_eval
-from vicreg.methods import pretrained
 from vicreg.nn import encoder
-from vicreg.nn.mlp import mlp
 from vicreg.study import builders, params
 
 PARAMS = params.load()
@@ -241,59 +239,3 @@ def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
         method.encoder.backbone.conv1.weight[0, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="40 of 40 representations"):
         encoder.represent(method.encoder, pixels, torch.device("cpu"))
-
-
-def published_file(path, full):
-    from torchvision.models import resnet50
-
-    network = resnet50()
-    del network.fc
-    tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("fc.")}
-    if full:
-        head = mlp(2048, 32, 3)
-        tensors = {f"module.backbone.{key}": value for key, value in tensors.items()}
-        tensors |= {f"module.projector.{key}": value for key, value in head.state_dict().items()}
-        tensors = {"epoch": 1, "model": tensors}
-    torch.save(tensors, path)
-    return network
-
-
-@pytest.mark.parametrize("full", [False, True])
-def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged_images(tmp_path, full):
-    network = published_file(tmp_path / "resnet50.pth", full)
-    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=64)
-    method: Any = pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
-    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    from torchvision.transforms.v2.functional import normalize, resize
-
-    network.fc = torch.nn.Identity()
-    x = normalize(images / 255, pretrained.IMAGENET_MEAN, pretrained.IMAGENET_STD)
-    expected = network.eval()(resize(x, [64, 64], antialias=True))
-    torch.testing.assert_close(method.encoder.eval()(images), expected, rtol=1e-3, atol=1e-4)
-    assert isinstance(method.projector, torch.nn.Module) == full
-    encoder.save(
-        tmp_path / "y.safetensors", method, {"backbone": "resnet50", "parameters": {"width": 4, "image_size": 64}}
-    )
-    frozen = encoder.load(tmp_path / "y.safetensors")
-    head = encoder.load_projector(tmp_path / "y.safetensors", frozen.dimension)
-    torch.testing.assert_close(frozen.eval()(images), expected, rtol=1e-3, atol=1e-4)
-    assert (head is not None) == full
-
-
-class Evil:
-    def __reduce__(self):
-        return (print, ("code ran",))
-
-
-@pytest.mark.parametrize("content", [Evil(), {"conv1.weight": torch.zeros(1)}, [1, 2]])
-def test_published_weights_that_are_something_else_are_refused(tmp_path, content, capsys):
-    torch.save(content, tmp_path / "w.pth")
-    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=32)
-    with pytest.raises(ValueError, match=r"published\.weights = .*w\.pth"):
-        pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "w.pth"))
-    assert "code ran" not in capsys.readouterr().out
-
-
-def test_published_weights_that_are_not_there_are_a_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="Download the file by hand"):
-        pretrained.read(str(tmp_path / "nothing.pth"))
