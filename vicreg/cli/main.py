@@ -169,11 +169,9 @@ def export(
 
     Example: `vicreg export cifar_aug --out cifar_aug/`
 
-    The folder gets:
-
-    - the weights (.safetensors), and what images they take and how they were trained (config.json)
-    - the same encoder as ONNX (.onnx), which other programs and languages can run, checked against PyTorch
-    - a model card (README.md): data, training, results and limits, taken from the files of the study
+    The folder gets the weights (.safetensors), what images they take and how they were trained (config.json), the same
+    encoder as ONNX (.onnx), which other programs can run, checked against PyTorch, and a model card (README.md): data,
+    training, results and limits, taken from the files of the study.
     """
     from vicreg.serving import export
 
@@ -225,7 +223,7 @@ def seeds(
     from vicreg.compare.reports import find
     from vicreg.compare.seeds import write_seeds
 
-    write_seeds([find(name) for name in dict.fromkeys(reports)], check_stem(out))
+    write_seeds([find(name) for name in dict.fromkeys(reports)], out)
     typer.echo(f"{out}.md, .svg, .png and .csv")
 
 
@@ -254,22 +252,15 @@ def sweep(
     from vicreg.compare import experiments as tracked
     from vicreg.compare import sweeps
 
-    check_stem(out)
     study = study_params()["study"]
-    about = f"{encoder} in the study {study}"
     if not by:
         scores, settings = tracked.online(experiments, study, encoder)
-        sweeps.write_online(scores, settings, f"{scores['dataset'].iloc[0]}: {about} while it learns", out)
+        title = f"{scores['dataset'].iloc[0]}: {encoder} in the study {study} while it learns"
+        sweeps.write_online(scores, settings, title, out)
     else:
         scores = tracked.probed(experiments, study, encoder, by)
-        sweeps.write_probed(scores, by, f"Linear probe on {about}, against {by}", out)
+        sweeps.write_probed(scores, by, f"Linear probe on {encoder} in the study {study}, against {by}", out)
     typer.echo(f"{out}.svg, .png, .md and .csv: {', '.join(experiments)}")
-
-
-def check_stem(stem: Path) -> Path:
-    if stem.suffix or stem.is_dir():
-        raise ValueError(f"--out {stem}: name the files without an ending and no folder, such as comparison")
-    return stem
 
 
 def read_images(images: list[Path], encoder: Path) -> Any:
@@ -281,7 +272,3 @@ def read_images(images: list[Path], encoder: Path) -> Any:
 
     size = describe(encoder)["data"]["image_size"]
     return np.stack([image_files.read(image, size) for image in images])
-
-
-if __name__ == "__main__":
-    app()

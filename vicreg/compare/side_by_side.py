@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import ChoiceLoader, PackageLoader
 
-from vicreg.compare.reports import MISSING, Report, differing, flat, in_order
+from vicreg.compare.frames import MISSING, differing, flat, groups, in_order
+from vicreg.compare.reports import Report
 from vicreg.reporting.markdown import interval, percent, points
 from vicreg.reporting.page import html
 
@@ -49,9 +50,10 @@ def dataset(key: str, reports: dict[str, Report]) -> dict[str, Any]:
     every = pd.concat([report.scores.assign(letter=letter) for letter, report in reports.items()])
     every = in_order(every[every["dataset"] == key], ["probe", "encoder"])
     rows = []
-    for (probe, encoder), scores in every.groupby(["probe", "encoder"], sort=False):
-        row = {"probe": probe, "encoder": encoder, "a": None, "b": None, **scores.set_index("letter").to_dict("index")}
-        rows.append(row | {"difference": difference(row["a"], row["b"]) if row["a"] and row["b"] else None})
+    for (probe, encoder), scores in groups(every, ["probe", "encoder"]):
+        both: dict[Any, Any] = {"a": None, "b": None, **scores.set_index("letter").to_dict("index")}
+        change = difference(both["a"], both["b"]) if both["a"] and both["b"] else None
+        rows.append({"probe": probe, "encoder": encoder, "difference": change, **both})
     names = dict.fromkeys(report.datasets[key]["name"] for report in reports.values())
     return {"name": " / ".join(names), "rows": rows, "letters": list(reports), "both": len(reports) == 2}
 
@@ -76,7 +78,7 @@ def warnings(a: Report, b: Report) -> Iterator[str]:
             yield f"{name}: another seed or protocol drew the test images, so they are not the same ones."
 
 
-def changes(a: Report, b: Report) -> list[tuple[str, str, str]]:
+def changes(a: Report, b: Report) -> list[tuple[str, ...]]:
     """(name, value of A, value of B) of what differs: of all parameters, or of what the reports tell."""
     rows = a.recipes.keys() & b.recipes.keys()
     settings = []
@@ -86,4 +88,4 @@ def changes(a: Report, b: Report) -> list[tuple[str, str, str]]:
         facts, seconds = report.facts, report.facts.get("seconds", {}).get("total")
         about = {"hardware": facts.get("device"), "seconds in all": seconds, "versions": facts.get("versions", {})}
         settings.append(values | flat(about | {"commit of the report": (facts.get("commit") or MISSING)[:10]}))
-    return list(differing(settings, r".*\.(code|row|study)").T.itertuples(name=None))
+    return [(key, *values) for key, values in differing(settings, r".*\.(code|row|study)").items()]

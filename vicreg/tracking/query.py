@@ -8,7 +8,6 @@ import pandas as pd
 from vicreg.tracking import store
 
 SCORES = ("top1", "top5")
-MAX_RUNS = 10_000
 KEYS = (  # an address in params.yaml, as -S of `dvc exp run` has it -> the key that a run's recipe has
     (r"(aug|policies\.[^.]+)\.", "policy."),
     (r"methods\.[^.]+\.", "method."),
@@ -31,7 +30,7 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
     tags = {"stage": stage, "study": study, "encoder": encoder} | ({"probe": probe} if probe else {})
     query = " and ".join(["attributes.status = 'FINISHED'", *(f"tags.{key} = '{tag}'" for key, tag in tags.items())])
     newest_first = client.search_runs(
-        [experiment_id], query, order_by=["attributes.start_time DESC"], max_results=MAX_RUNS
+        [experiment_id], query, order_by=["attributes.start_time DESC"], max_results=10_000
     )
     if not newest_first:
         raise ValueError(f"no experiment has a finished run of {encoder!r} in the study {study!r} (stage {stage})")
