@@ -220,8 +220,9 @@ def test_loss_shows_the_terms_of_the_pair_and_of_each_image_with_itself(study):
     said = vicreg("loss", "../pictures/00001.png", "../pictures/00002.png")
     method = builders.load_method(Path("models/embedded/cifar_aug.safetensors"))
     with torch.inference_mode():
-        a, b = method.embed(torch.from_numpy(PIXELS[1:3]).permute(0, 3, 1, 2))
-        terms = method.pair_terms(a, b)
+        z = method.embed(torch.from_numpy(PIXELS[1:3]).permute(0, 3, 1, 2))
+        assert z is not None
+        terms = method.pair_terms(z[0], z[1])
     columns = next(line.split() for line in said.splitlines() if "invariance" in line)
     start = "../pictures/00001.png and ../pictures/00002.png"
     line = next(line for line in said.splitlines() if line.startswith(start))

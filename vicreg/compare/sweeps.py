@@ -23,10 +23,12 @@ def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem:
     and a band reaches from the lowest to the highest.
     """
     styles = style.styles(scores["label"].unique(), baseline="")
-    panel = Panel(line_plots.ONLINE_LABEL, partial(draw_curves, curves=mean_curves(scores), styles=styles))
+    draw = partial(draw_curves, curves=mean_curves(scores), styles=styles)
     band = "; mean over seeds, band: lowest to highest" if scores.duplicated(["label", "epoch"]).any() else ""
     legend = line_plots.legend({label: [] for label in styles}, styles)
-    figure = together([panel], title + band, columns=1, height=3.6, legend=legend)
+    figure = together(
+        [Panel("online linear evaluation, top-1 (%)", draw)], title + band, columns=1, height=3.6, legend=legend
+    )
     text, note = online_table(scores, settings), "Of several seeds the mean."
     write(stem, scores, DOCUMENT.format(escape(title), text, note, stem.name), figure)
 
