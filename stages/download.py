@@ -12,17 +12,12 @@ from vicreg.data import cifar, images, source
 def main(role: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
     """Fetch, read or draw a dataset of the study, and recognize genuine CIFAR by its content."""
     settings, folder = stages.settings(f"download-{role}"), Path("data", stages.study(), role)
-    member = source.find(settings["source"])
-    params = member.Params(**settings["params"])
+    dataset, params = settings["dataset"], settings["params"]
     with stages.timed(stages.study(), f"download-{role}"):
-        loaded = member(params).load(
-            settings["dataset"],
-            scratch=stages.scratch() / "downloads",
-            fraction=settings["fraction"],
-            seed=settings["seed"],
-        )
-        allow_subset = getattr(params, "allow_subset", False)
-        loaded = cifar.recognize(loaded, settings["dataset"], allow_subset=allow_subset)
+        origin = source.make(settings["source"], dataset, params)
+        scratch = stages.scratch() / "downloads"
+        loaded = origin.load(dataset, scratch=scratch, fraction=settings["fraction"], seed=settings["seed"])
+        loaded = cifar.recognize(loaded, dataset, allow_subset=params.get("allow_subset", False))
         images.save(loaded, folder, images.canonical_order(loaded))
     print(f"{loaded.name}: {len(loaded):,} images, {len(loaded.classes)} classes -> {folder}")
 

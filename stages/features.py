@@ -16,7 +16,7 @@ NO_LABELS = "its images have no labels, so no probe can learn from them"
 def main(row: str) -> None:
     """Extract the features of every image that a probe sees, by the frozen encoder of the row ROW."""
     files, device = paths(), devices.choose_device(settings("features")["device"])
-    with timed(files.study, f"features-{row}", devices.accelerator(device)):
+    with timed(f"features-{row}", devices.device_name(device)):
         description = describe(files.model(row))
         data = {role: images.load(files.data(role)) for role in ROLES}
         split = split_checks.verified(load_arrays(files.split), data, settings("split")["protocol"])
@@ -28,9 +28,10 @@ def main(row: str) -> None:
                 continue
             arrays = {}
             for subset in SUBSETS:
-                part = known.subset(split[f"{role}/{subset}"])
-                arrays |= {subset: extract_features(encoder, part.pixels, device), f"{subset}_labels": part.labels}
-                print(f"{path}: {subset}: {len(part):,} x {encoder.num_features}", flush=True)
+                positions = split[f"{role}/{subset}"]
+                arrays[subset] = extract_features(encoder, known.pixels, device, positions=positions)
+                arrays[f"{subset}_labels"] = known.labels[positions]
+                print(f"{path}: {subset}: {len(positions):,} x {encoder.num_features}", flush=True)
             save_features(path, known, arrays, description)
 
 

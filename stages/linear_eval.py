@@ -16,14 +16,15 @@ def main(row: str) -> None:
     """Evaluate the frozen encoder of the row ROW by every probe, on every dataset that has labels."""
     files, options = paths(), settings("linear_eval")
     device = devices.choose_device(options["device"])
-    with timed(files.study, f"linear_eval-{row}", devices.accelerator(device)):
+    with timed(f"linear_eval-{row}", devices.device_name(device)):
         reasons = {role: not_run(files.features(row, role)) for role in ROLES}
         known = {role: load_features(files.features(row, role)) for role in ROLES if not reasons[role]}
         classifiers, datasets = {}, {}
         for role, features in known.items():
             key, results = settings(f"download-{role}")["dataset"], {}
             for probe in options["probes"]:
-                tags = runs.RunTags("linear_eval", files.study, features.name, row, probe, features.weights)
+                names = {"stage": "linear_eval", "study": files.study, "dataset": features.name, "encoder": row}
+                tags = runs.RunTags(**names, probe=probe, weights=features.weights)
                 results[probe], classifiers[role, probe] = track(tags, key, features, options)
             datasets[role] = {"key": key, **features.about, "probes": results}
         result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reasons[ROLES[0]]})

@@ -9,7 +9,7 @@ def main(row: str) -> None:
     """Find what the encoder of the row ROW holds to be alike among the images of the first dataset."""
     files, options = paths(), settings("neighbors")
     file, result = files.features(row, "primary"), {"encoder": row}
-    with timed(files.study, f"neighbors-{row}"):
+    with timed(f"neighbors-{row}"):
         if reason := features.not_run(file):
             result |= {"not_run": reason}
         else:

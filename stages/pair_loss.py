@@ -12,7 +12,7 @@ def main(row: str) -> None:
     """Compute the loss between views, copies and different images by the row ROW, if it has a projector."""
     files, numbers = paths(), settings("pair_loss")
     result, device = {"encoder": row}, devices.choose_device(numbers["device"])
-    with timed(files.study, f"pair_loss-{row}", devices.accelerator(device)):
+    with timed(f"pair_loss-{row}", devices.device_name(device)):
         split = load_arrays(files.split)
         role = next((role for role in ROLES if f"{role}/probe_test" in split), None)
         reason = describe(files.model(row)).get("not_run")

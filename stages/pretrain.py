@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from stages import log, param, paths, recipe, run, scratch, timed, write_json, write_seconds
-from vicreg.data import images, splits
+from vicreg.data import images
 from vicreg.engine import devices, distributed
 from vicreg.io import weights
+from vicreg.io.arrays import load_arrays
 from vicreg.jobs import pretrain
 from vicreg.nn.method import Method
 from vicreg.study import builders
@@ -41,7 +42,7 @@ def main(row: str) -> None:
 
 
 def job(what: Recipe, device: Any) -> pretrain.Job:
-    primary, split = images.load(paths().data("primary")), splits.load_split(paths().split)
+    primary, split = images.load(paths().data("primary")), load_arrays(paths().split)
     role = "primary" if "primary/probe_train" in split else "transfer"  # whichever has labels
     labeled = images.load(paths().data(role))
     digests = [primary.digest, labeled.digest, hashlib.sha256(paths().split.read_bytes()).hexdigest()]
@@ -66,7 +67,7 @@ def save_without_training(what: Recipe) -> None:
         weights.save_not_run(paths().model(what.row), what.not_run)
         result |= {"not_run": what.not_run}
     else:
-        primary, positions = images.load(paths().data("primary")), splits.load_split(paths().split)["primary/pretrain"]
+        primary, positions = images.load(paths().data("primary")), load_arrays(paths().split)["primary/pretrain"]
         builders.save_method(paths().model(what.row), builders.build_method(what, primary.pixels, positions), what)
         result |= {"dataset": primary.name, "genuine": primary.genuine, "images": len(positions)}
     write_json(paths().result(f"pretrain-{what.row}"), result)

@@ -41,7 +41,12 @@ def test_memory_mapped_pixels_train_to_the_same_weights(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "pixels.npy", mmap_mode="r")
     assert isinstance(mapped, np.memmap)
     states = []
-    for pixels, placement in ((tiny.pixels(), "device"), (tiny.pixels(), "stream"), (mapped, "device"), (mapped, "stream")):
+    for pixels, placement in (
+        (tiny.pixels(), "device"),
+        (tiny.pixels(), "stream"),
+        (mapped, "device"),
+        (mapped, "stream"),
+    ):
         begun = tiny.state(tiny.method())
         tiny.run(begun, tiny.loader(pixels, placement), tiny.config(2))
         states.append(begun.method.state_dict())

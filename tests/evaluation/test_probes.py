@@ -115,7 +115,7 @@ def test_every_probe_learns_and_is_deterministic(features, name):
 
 @pytest.mark.parametrize("name", PROBES)
 def test_every_probe_leaves_the_global_generator_alone(features, name):
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     fitted(name, features[0], features[1])
     assert torch.equal(states[0], torch.get_rng_state())
     np.testing.assert_array_equal(states[1], np.random.get_state()[1])  # type: ignore[index]

@@ -45,11 +45,12 @@ class Projected(Method):
         self.projector = nn.Identity()
 
 
-def test_channel_statistics_are_numpys_over_all_pixels():
+def test_channel_statistics_are_numpys():
     pixels = np.random.default_rng(0).integers(0, 200, (7, 5, 4, 3), dtype=np.uint8)
-    mean, std = channel_statistics(pixels)
-    np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)))
+    positions = np.array([6, 0, 2])
+    mean, std = channel_statistics(pixels, positions, chunk=2)
+    np.testing.assert_allclose(mean, (pixels[positions] / 255).mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(std, (pixels[positions] / 255).std(axis=(0, 1, 2)))
 
 
 def test_an_encoder_normalizes_uint8_and_floats_alike():
@@ -67,6 +68,14 @@ def test_features_depend_on_no_batch_and_change_nothing():
     assert whole.dtype == np.float32 and whole.shape == (40, 6)
     for key, value in encoder.state_dict().items():
         assert torch.equal(value, before[key]), f"{key} changed while it was frozen"
+
+
+def test_features_of_some_positions_are_those_of_a_subset(tmp_path):
+    encoder, positions = Encoder(Convolution()), np.random.default_rng(1).permutation(40)[:25]
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    mapped = np.load(tmp_path / "pixels.npy", mmap_mode="r")
+    some = extract_features(encoder, mapped, CPU, positions=positions, batch_size=10)
+    np.testing.assert_array_equal(some, extract_features(encoder, PIXELS[positions], CPU, batch_size=10))
 
 
 def test_an_encoder_that_changes_while_frozen_is_an_error():

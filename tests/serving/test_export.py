@@ -97,7 +97,7 @@ def test_without_packages_for_onnx_an_error_helps(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"ONNX needs onnxscript: .*uv sync --extra onnx.*--no-onnx"):
         export.export(file, tmp_path / "out")
     (tmp_path / "out" / "x.onnx").write_bytes(b"of other weights")
-    assert any("x.onnx: removed" in line for line in export.export(file, tmp_path / "out", onnx=False))
+    export.export(file, tmp_path / "out", onnx=False)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "x.safetensors"]
     assert "onnxruntime" not in (tmp_path / "out" / "README.md").read_text()
 

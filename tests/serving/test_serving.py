@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_a_registered_model_says_where_it_comes_from(root: Path, registered: dic
     assert (str(version.version), registered["uri"]) == (registered["version"], f"models:/{NAME}/1")
     tags = {"encoder": "cifar_aug", "probe": "linear", "top1": "0.4", "val_top1": "0.4"}
     assert tags.items() <= version.tags.items()
-    assert "top-1 40.0% of the test images of Shapes-10 (drawn)" in version.description
+    assert "top-1 40.0% of the test images of Shapes-10 (drawn)" in str(version.description)
     [run] = [run for run in runs_in(root / "mlflow.db") if run.info.run_id == version.run_id]
     assert (run.info.status, run.data.tags["stage"]) == ("FINISHED", "register")
     assert run.data.tags["weights"] == registered["weights"]
@@ -200,11 +201,10 @@ def test_the_best_probe_is_the_first_of_the_highest() -> None:
 
 
 def test_topk_names_the_likeliest_classes(tmp_path: Path) -> None:
-    probe = predict.LoadedProbe(classify(tmp_path), {"classes": CLASSES, "name": "Shapes-10", "synthetic": True})
+    probe = predict.LoadedProbe(classify(tmp_path), replace(IMAGES, synthetic=True))
     probabilities = probe.classifier.predict(TEST.pixels[:3])
     for row, expected in zip(probe.topk(TEST.pixels[:3], 3), probabilities, strict=True):
         assert [name for name, _ in row] == [CLASSES[label] for label in np.argsort(expected)[::-1][:3]]
         assert [share for _, share in row] == sorted(expected.tolist())[::-1][:3]
-    assert probe.image_size == SIZE
     said = predict.format_predictions(probe, ["cat.png"], [[("class 1", 0.25)]])
     assert "25.0 %  class 1" in said and "right for 40.0 %" in said and "of a photo it says nothing" in said

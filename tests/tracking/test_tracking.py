@@ -204,7 +204,6 @@ def test_the_store_is_at_the_repositorys_root(tmp_path: Path, monkeypatch: pytes
     assert store.tracking_uri() == f"sqlite:///{tmp_path}/user/other/runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert store.tracking_uri() == "http://127.0.0.1:5000"
-    assert store.artifact_location("http://127.0.0.1:5000") is None
 
 
 def test_a_named_store_is_respected(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +357,7 @@ def test_an_unreachable_store_is_an_error_at_once(root: Path, monkeypatch: pytes
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     began = time.monotonic()
-    unreachable = pytest.raises(runs.TrackingError, match=r"http://127\.0\.0\.1:9: .* refused")
+    unreachable = pytest.raises(RuntimeError, match=r"http://127\.0\.0\.1:9: .* refused")
     with unreachable as caught, runs.run("pretraining", **ABOUT):
         pytest.fail("no work may begin")
     assert "secret" not in str(caught.value)
@@ -369,7 +368,7 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "mlflow.db").write_text("words, not tables" * 100)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    unusable = pytest.raises(runs.TrackingError, match=r"mlflow\.db: .*not a database")
+    unusable = pytest.raises(RuntimeError, match=r"mlflow\.db: .*not a database")
     with unusable, runs.run("pretraining", **ABOUT):
         pytest.fail("no work may begin")
 

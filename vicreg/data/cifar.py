@@ -39,20 +39,12 @@ def recognize(images: Images, dataset: str, *, allow_subset: bool = False) -> Im
         return replace(images, name=NAMES[genuine], genuine=True)
     if dataset not in GENUINE:
         return images
-    if not allow_subset:
-        raise ValueError(_difference(images, dataset, prints))
-    return replace(images, name=f"{NAMES[dataset]} (subset)", genuine=False)
-
-
-def _difference(images: Images, dataset: str, prints: dict[str, str]) -> str:
-    """Return the error text: per official split what was expected and what was found."""
+    if allow_subset:
+        return replace(images, name=f"{NAMES[dataset]} (subset)", genuine=False)
     lines = [f"these images are not the complete, genuine {NAMES[dataset]}:"]
     for part, expected in GENUINE[dataset].items():
-        verdict = "as expected" if prints.get(part) == expected else f"not {expected}"
         count = f"{int((images.official == part).sum()):,} of {COUNTS[part]:,} images, " if part in COUNTS else ""
+        verdict = "as expected" if prints.get(part) == expected else f"not {expected}"
         lines.append(f"  {part}: {count}fingerprint {prints.get(part)}, {verdict}")
-    lines.append(
-        "Check the files, or take `source: official`; if this is a part of it on purpose, set "
-        '`allow_subset: true`, and every table will say "subset".'
-    )
-    return "\n".join(lines)
+    lines.append("Check the files, or take `source: official`; if this is a part of it on purpose, set")
+    raise ValueError("\n".join([*lines, '`allow_subset: true`, and every table will say "subset".']))

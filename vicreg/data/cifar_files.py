@@ -21,7 +21,7 @@ MAX_ARCHIVE = 400_000_000  # bytes unpacked; both have less than 190 million
 
 
 class Layout(NamedTuple):
-    """How the authors laid out a dataset: names of its archive, folder, files and keys."""
+    """Names that the authors gave a dataset's archive, folder, files and keys."""
 
     archive: str
     md5: str
@@ -101,7 +101,7 @@ def _assemble(read: Callable[[str], bytes], layout: Layout, dataset: str, where:
     if not isinstance(classes, list):
         raise ValueError(f"{where}: {layout.meta} does not list the classes in `{layout.class_names}`")
     names = (*layout.train, layout.test)
-    parts = [_batch(read_pickle(read(name), f"{where}: {name}"), layout.labels, f"{where}: {name}") for name in names]
+    parts = [_batch(read(name), layout.labels, len(classes), f"{where}: {name}") for name in names]
     return Images(
         pixels=np.concatenate([pixels for pixels, _ in parts]),
         labels=np.concatenate([labels for _, labels in parts]),
@@ -111,11 +111,13 @@ def _assemble(read: Callable[[str], bytes], layout: Layout, dataset: str, where:
     )
 
 
-def _batch(record: dict[str, Any], key: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+def _batch(data: bytes, key: str, classes: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return pixels (N, 32, 32, 3) and labels (N,) of one file; its rows hold red, green, blue planes."""
+    record = read_pickle(data, where)
     rows, labels = record.get("data"), record.get(key)
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
         raise ValueError(f"{where}: `data` is not an (N, 3072) array of bytes")
-    if not isinstance(labels, list) or len(labels) != len(rows) or {*map(type, labels)} - {int}:
-        raise ValueError(f"{where}: `{key}` is not a list of {len(rows)} labels")
-    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
+    numbers = [n for n in labels if type(n) is int and 0 <= n < classes] if isinstance(labels, list) else []
+    if not numbers == labels or len(numbers) != len(rows):
+        raise ValueError(f"{where}: `{key}` is not a list of {len(rows)} labels in 0..{classes - 1}")
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(numbers, dtype=np.int64)

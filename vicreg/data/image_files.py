@@ -1,8 +1,7 @@
 """Image files of any kind become 8 bits of RGB in one size: squeezed to a square, or cropped to its middle."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,42 +33,28 @@ def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
     Of an animation the first frame counts; a photo is turned as its camera noted; transparency lies on white; grey,
     palettes, CMYK and 16 bits become 8 bits of RGB. Raises Unreadable.
     """
-    with opened(path) as image:
-        if crop:
-            image.draft("RGB", (2 * size, 2 * size))  # a JPEG decodes to no more than it takes
-        upright = rgb(ImageOps.exif_transpose(image))
-        if upright.size != (size, size):
-            upright = (ImageOps.fit if crop else Image.Image.resize)(upright, (size, size), Image.Resampling.BICUBIC)
-        return np.asarray(upright)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; all that goes wrong with it is Unreadable. Nothing is decoded of more than MAX_PIXELS."""
     if not path.is_file():  # to open a named pipe would wait for ever
-        raise Unreadable(path, absence(path))
+        kind = "is a folder; name images, such as its *.png" if path.is_dir() else "is no ordinary file"
+        raise Unreadable(path, f"it {kind}" if path.exists() else "it does not exist")
     if not path.stat().st_size:
         raise Unreadable(path, "it is empty")
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # those that this Pillow was built with
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > MAX_PIXELS:  # before anything is decoded
                 raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
-            yield image
+            if crop:
+                image.draft("RGB", (2 * size, 2 * size))  # a JPEG decodes to no more than it takes
+            upright = rgb(ImageOps.exif_transpose(image))
+            if upright.size != (size, size):
+                resize = ImageOps.fit if crop else Image.Image.resize
+                upright = resize(upright, (size, size), Image.Resampling.BICUBIC)
+            return np.asarray(upright)
     except UnidentifiedImageError:
         raise Unreadable(path, "it is no image, or of a kind that is not read here") from None
-    except Image.DecompressionBombError:  # Pillow's own limit, which lies above ours
-        raise Unreadable(path, f"it has more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
         raise Unreadable(path, reason(error)) from None
-
-
-def absence(path: Path) -> str:
-    """Why there is no file at `path`, in words."""
-    if path.is_dir():
-        return "it is a folder; name images, such as its *.png"
-    return "it is no ordinary file" if path.exists() else "it does not exist"
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -101,9 +86,8 @@ def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], di
 def list_files(folder: Path) -> list[Path]:
     """All in `folder` and below that is no folder, sorted, without what is hidden; ValueError for what is no folder."""
     if not folder.is_dir():
-        raise ValueError(
-            f"{shown(folder)} is {'no folder' if folder.exists() else 'not there'}; name a folder of images"
-        )
+        problem = "no folder" if folder.exists() else "not there"
+        raise ValueError(f"{shown(folder)} is {problem}; name a folder of images")
     paths = (path for path in folder.rglob("*") if not path.is_dir())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
@@ -129,15 +113,13 @@ def read_files(
     return names, passed_over
 
 
-def summary(passed_over: dict[str, str], most: int = 5) -> str:
+def summary(passed_over: dict[str, str]) -> str:
     """One line on the files that were passed over; empty where there are none."""
-    if not passed_over:
-        return ""
-    examples = [f"{shown(name)} ({why})" for name, why in list(passed_over.items())[:most]]
-    more = f" and {len(passed_over) - most:,} more" if len(passed_over) > most else ""
-    return f"passed over {len(passed_over):,} of its files: {', '.join(examples)}{more}"
+    examples = [f"{shown(name)} ({why})" for name, why in list(passed_over.items())[:5]]
+    more = f" and {len(passed_over) - 5:,} more" if len(passed_over) > 5 else ""
+    return f"passed over {len(passed_over):,} of its files: {', '.join(examples)}{more}" if passed_over else ""
 
 
 def shown(path: Path | str) -> str:
-    """A path in a message: without what could steer a terminal, and what no terminal can show."""
+    """A path in a message, without what could steer a terminal."""
     return "".join(character if character.isprintable() else "?" for character in str(path))

@@ -29,10 +29,9 @@ class Images:
     official: (N,) `<U5`, the official split each image came from: "train" or "test".
     classes: class names, in label order, all different, on one line each; () for unlabeled images.
     name: what every table and figure calls the data, for example "CIFAR-10 (subset)"; on one line too.
-    genuine: True only for a complete CIFAR dataset, recognized by content (see `vicreg.data.cifar`).
-    synthetic: True for drawn images.
-    totals: by official split, how many images the source has in all, of which `fraction` may have drawn a part; as
-        many as there are where it is left out.
+    genuine: whether it is a complete CIFAR dataset, recognized by content (see `vicreg.data.cifar`).
+    synthetic: whether the images are drawn.
+    totals: by official split, how many images the source has in all, of which these may be a part; these by default.
 
     Raises ValueError, saying what is wrong, when the arrays do not fit this description.
     """
@@ -48,15 +47,15 @@ class Images:
 
     def __post_init__(self) -> None:
         if problem := next(self._problems(), None):
-            raise ValueError(f"{self.name}: {problem}")
+            raise ValueError(f"{self.name!r}: {problem}")
         if not self.totals:
             counts = {split: int((self.official == split).sum()) for split in OFFICIAL_SPLITS}
             object.__setattr__(self, "totals", counts)
 
     def _problems(self) -> Iterator[str]:
-        for title in (self.name, *self.classes):
-            if not _is_title(title):
-                yield f"{str(title)[:100]!r} is no name: 1 to 100 characters on one line"
+        for title in (self.name, *self.classes):  # tables show them: nothing in them may steer a terminal
+            if not (1 <= len(title) <= 100 and title.isprintable() and title == title.strip()):
+                yield f"{title[:100]!r} is no name: 1 to 100 characters on one line"
         n, shape, kind = len(self.pixels), self.pixels.shape, self.pixels.dtype
         if len(shape) != 4 or min(shape[1:]) < 1 or shape[3] != 3 or kind != np.uint8:
             yield f"images must be (N, H, W, 3) uint8, these are {shape} {kind}"
@@ -84,9 +83,8 @@ class Images:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of all pixels, labels and official splits, in this order; read with the images, not computed."""
-        parts = (self.keys, self.labels, self.official)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+        """Hex SHA-256 of all pixels, labels and official splits, in this order; of saved images read, not computed."""
+        return hashlib.sha256(b"".join(part.tobytes() for part in (self.keys, self.labels, self.official))).hexdigest()
 
     def subset(self, index: np.ndarray) -> "Images":
         """Return the images at `index` (positions or a mask), copied to memory; a part of genuine data is not genuine.
@@ -109,7 +107,7 @@ def digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def pixel_digests(pixels: np.ndarray) -> np.ndarray:
-    """Return (N,) `V32`: SHA-256 of each image's bytes alone, equal exactly for copies of an image."""
+    """Return (N,) `V32`: SHA-256 of each image's bytes alone."""
     return _sha256(np.ascontiguousarray(image) for image in pixels)
 
 
@@ -134,17 +132,16 @@ def fingerprints(images: Images) -> dict[str, str]:
 def canonical_order(images: Images) -> np.ndarray:
     """Return positions (N,) that sort the images by official split (train first), then digest.
 
-    Every source and order thus ends in the very same arrays. Images that tie are equal in pixels, label and
-    split, so their order among themselves changes nothing.
+    Every source and order thus ends in the very same arrays: images that tie are equal in pixels, label and split.
     """
     order = np.argsort(digests(images.pixels, images.labels), kind="stable")
     return order[np.argsort(images.official[order] != "train", kind="stable")]
 
 
 def save(images: Images, folder: Path, order: np.ndarray | None = None) -> None:
-    """Write `images`, in this `order` (N,) of positions or their own, as arrays and facts of `folder`.
+    """Write `images`, in this `order` (N,) of positions or their own, always as the same bytes.
 
-    The same images give the same bytes. `about.json` comes last: without it the folder holds no images.
+    `about.json` comes last: without it the folder holds no images.
     """
     order = np.arange(len(images)) if order is None else order
     (folder / "about.json").unlink(missing_ok=True)
@@ -182,11 +179,6 @@ def reason(error: Exception) -> str:
     """Return in one short line what a library says of a file that it cannot read."""
     text = " ".join(str(error).split())[:200] or type(error).__name__
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _is_title(text: object) -> bool:
-    """Whether every table can show it: text on one line, without characters that steer a terminal or turn the line."""
-    return isinstance(text, str) and 1 <= len(text) <= 100 and text.isprintable() and text == text.strip()
 
 
 def _sha256(rows: Any) -> np.ndarray:

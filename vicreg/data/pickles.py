@@ -1,7 +1,7 @@
 """CIFAR's pickles, read without running code: only dictionaries, lists, text, numbers and arrays of bytes.
 
 A pickle can call any function it names. Here it can name nothing but what rebuilds a numpy array of uint8, and gets
-stand-ins for that. A file made to take all memory is not stopped: of the official archives, the checksum does it.
+stand-ins for that. Against a file that is made to take much time, only the checksum of the official archives helps.
 """
 
 import io
@@ -30,7 +30,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
 
-class _ArraysOnly(pickle.Unpickler):
+class _ArraysOnly(pickle._Unpickler):  # in Python: a few bytes of a pickle can make that in C take all memory
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _Array

@@ -1,13 +1,11 @@
 """Which share of a dataset's official splits serves which purpose: the published protocols, as a table."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-PURPOSES = {"primary": ("pretrain", "probe_train", "probe_test"), "transfer": ("probe_train", "probe_test")}
-ROLES = tuple(PURPOSES)
+ROLES = ("primary", "transfer")
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(NamedTuple):
     """Images of some official splits, and the purposes they serve.
 
     shares: (purpose, its share of the pool at fraction 1); the first takes from the front, the second from the back.
@@ -17,11 +15,6 @@ class Pool:
     official: tuple[str, ...]
     shares: tuple[tuple[str, float], ...]
     overlap: bool = False
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether two purposes draw from the pool and may not overlap."""
-        return len(self.shares) > 1 and not self.overlap
 
 
 PROTOCOLS: dict[str, dict[str, tuple[Pool, ...]]] = {
@@ -40,20 +33,18 @@ PROTOCOLS: dict[str, dict[str, tuple[Pool, ...]]] = {
         "transfer": (Pool(("train",), (("probe_train", 1.0),)), Pool(("test",), (("probe_test", 1.0),))),
     },
 }
-UNLABELED = {"primary": (Pool(("train",), (("pretrain", 1.0),)),)}  # with any protocol: there is nothing to probe
+UNLABELED = (Pool(("train",), (("pretrain", 1.0),)),)  # with any protocol: there is nothing to probe
 
 
 def pools(protocol: str, role: str, labeled: bool = True) -> tuple[Pool, ...]:
     """Return a protocol's pools for the "primary" or "transfer" dataset; a ValueError names the choices."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"there is no protocol {protocol!r}; choose from {', '.join(PROTOCOLS)}")
-    if role not in ROLES:
-        raise ValueError(f"there is no role {role!r} for a dataset; choose from {', '.join(ROLES)}")
-    if not labeled and role not in UNLABELED:
-        raise ValueError(f"the `{role}` dataset only trains and tests probes, which need labels; this one has none")
-    return PROTOCOLS[protocol][role] if labeled else UNLABELED[role]
+    if protocol not in PROTOCOLS or role not in ROLES:
+        raise ValueError(f"protocol {protocol!r} and role {role!r}: choose from {', '.join((*PROTOCOLS, *ROLES))}")
+    if not labeled and role == "transfer":
+        raise ValueError("the `transfer` dataset only trains and tests probes, which need labels; this one has none")
+    return PROTOCOLS[protocol][role] if labeled else UNLABELED
 
 
-def purposes(role: str, labeled: bool = True) -> tuple[str, ...]:
+def purposes(protocol: str, role: str, labeled: bool = True) -> set[str]:
     """What the images of a dataset serve in this role."""
-    return PURPOSES[role] if labeled else ("pretrain",) * (role == "primary")
+    return {purpose for pool in pools(protocol, role, labeled) for purpose, _ in pool.shares}

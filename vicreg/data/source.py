@@ -1,5 +1,6 @@
 """The contract of a source: where images come from. Each file in `vicreg/data/sources/` is one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from vicreg.io.section import Section
 
 
 class Source:
-    """Gives the images of a dataset.
+    """Gives the images of datasets.
 
     Attributes:
         Params: its parameters, beside `source`, in a dataset's section of params.yaml.
@@ -23,22 +24,14 @@ class Source:
         self.params = params
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
-        """Return the images of a dataset, in any order.
+        """Return the images of a dataset, in any order; `seed` is that of all that is drawn.
 
         scratch: a folder for downloads and other large files, kept between calls.
-        fraction: in (0, 1], how much of the dataset the study needs; a source that draws or cuts gives each class this
-            part of `Images.totals` at least, the others give all.
-        seed: of all that is drawn.
+        fraction: in (0, 1], how much of `Images.totals` the study needs of each class; a source may give more.
 
         Raises ValueError that says what to do where the images cannot be read, ConnectionError where a download fails.
         """
         raise NotImplementedError
-
-    def check(self, dataset: str) -> None:
-        """Raise ValueError, with the choices, for a dataset that this source does not have."""
-        if self.DATASETS is not None and dataset not in self.DATASETS:
-            name = type(self).__module__.rpartition(".")[2]
-            raise ValueError(f"the source `{name}` has no {dataset!r}; choose from {', '.join(self.DATASETS)}")
 
 
 def find(name: str) -> type[Source]:
@@ -46,3 +39,11 @@ def find(name: str) -> type[Source]:
     module = plugins.member("sources", name)
     members = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Source))
     return next(member for member in members if member.__module__ == module.__name__)
+
+
+def make(name: str, dataset: str, params: Mapping[str, Any]) -> Source:
+    """The source of this name with its `params`; raises ValueError for a dataset that it does not have."""
+    member = find(name)
+    if member.DATASETS is not None and dataset not in member.DATASETS:
+        raise ValueError(f"the source `{name}` has no {dataset!r}; choose from {', '.join(member.DATASETS)}")
+    return member(member.Params(**params))

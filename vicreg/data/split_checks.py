@@ -4,7 +4,7 @@ A split holds positions by "role/purpose" ("primary/pretrain", ...), and in its 
 are positions in ("primary/fingerprint").
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -53,44 +53,33 @@ def verified(arrays: Mapping[str, np.ndarray], data: Mapping[str, Images], proto
 
 def check(split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> None:
     """Raise ValueError unless all purposes are there, valid, hold every class, and share only what they may."""
-    expected = {f"{role}/{purpose}" for role, images in data.items() for purpose in purposes(role, images.labeled)}
+    problem = next(problems(split, data, protocol), None)
+    if problem:
+        raise ValueError(f"the split: {problem}; {RERUN_HINT}")
+
+
+def problems(split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> Iterator[str]:
+    roles = data.items()
+    expected = {f"{role}/{name}" for role, images in roles for name in purposes(protocol, role, images.labeled)}
     if split.keys() != expected:
         odd = ", ".join(f"`{name}`" for name in sorted(split.keys() ^ expected))
-        raise ValueError(f"the split must hold {', '.join(sorted(expected))}; missing or unknown: {odd}; {RERUN_HINT}")
+        yield f"it must hold {', '.join(sorted(expected))}; missing or unknown: {odd}"
     for name, positions in split.items():
         images = data[name.partition("/")[0]]
-        problem = problem_of(positions, len(images))
-        if problem:
-            raise ValueError(f"the split: `{name}` {problem}; {RERUN_HINT}")
-        if not name.endswith("/pretrain"):
-            check_classes(name, images, positions)
+        if positions.dtype != np.int64 or positions.ndim != 1 or not len(positions):
+            yield f"`{name}` must be positions (N,) int64, N at least 1; it is {positions.dtype} {positions.shape}"
+        if positions.min() < 0 or positions.max() >= len(images):
+            yield f"`{name}` holds positions {positions.min()}..{positions.max()}, but there are {len(images)} images"
+        if twice := len(positions) - len(np.unique(positions)):
+            yield f"`{name}` names {twice} of its images more than once"
+        absent = [] if name.endswith("/pretrain") else set(range(len(images.classes))) - {*images.labels[positions]}
+        if absent:
+            few = ", ".join([repr(images.classes[label]) for label in sorted(absent)][:5] + ["..."] * (len(absent) > 5))
+            yield (
+                f"`{name}` holds no image of {len(absent)} of {len(images.classes)} classes of {images.name}: {few}. "
+                "Take more from the source, or raise the fraction `probe`"
+            )
     keys = {name: data[name.partition("/")[0]].keys[positions] for name, positions in split.items()}
     for one, other in DISJOINT if protocol == "standard" else DISJOINT + DISJOINT_IN_REPORT:
-        shared = len(np.intersect1d(keys[one], keys[other])) if one in keys and other in keys else 0
-        if shared:
-            raise ValueError(
-                f"the split: `{one}` and `{other}` share {shared:,} images, which the protocol `{protocol}` keeps "
-                f"apart; {RERUN_HINT}"
-            )
-
-
-def problem_of(positions: np.ndarray, count: int) -> str | None:
-    """Why these are not distinct int64 positions among `count` images, at least one; None where they are."""
-    if positions.dtype != np.int64 or positions.ndim != 1 or not len(positions):
-        return f"must be positions (N,) int64, N at least 1; it is {positions.dtype} {positions.shape}"
-    if positions.min() < 0 or positions.max() >= count:
-        return f"holds positions {positions.min()}..{positions.max()}, but there are {count} images"
-    twice = len(positions) - len(np.unique(positions))
-    return f"names {twice} of its images more than once" if twice else None
-
-
-def check_classes(name: str, images: Images, positions: np.ndarray) -> None:
-    """Raise ValueError where a class of the dataset has no image among `positions`."""
-    counts = np.bincount(images.labels[positions], minlength=len(images.classes))
-    absent = [images.classes[label] for label in np.flatnonzero(counts == 0)]
-    if absent:
-        few = ", ".join(map(repr, absent[:5])) + (", ..." if len(absent) > 5 else "")
-        raise ValueError(
-            f"the split: `{name}` holds no image of {len(absent)} of {len(images.classes)} classes of {images.name}: "
-            f"{few}. Take more from the source, or raise the fraction `probe`, and {RERUN_HINT}"
-        )
+        if {one, other} <= keys.keys() and (shared := len(np.intersect1d(keys[one], keys[other]))):
+            yield f"`{one}` and `{other}` share {shared:,} images, which the protocol `{protocol}` keeps apart"

@@ -2,19 +2,19 @@
 
 The images are sorted by SHA-256 of the seed and their digest. Within an official split and class the first purpose
 takes from the front of that order, the second from its back, each its share: so classes keep their proportions, and
-the images of a smaller fraction are among those of a larger one.
+where they are equally large, the images of a smaller fraction are among those of a larger one.
 
 Images with copies (the same pixels, whatever the label, in this dataset or in what another one pretrains on)
 stand at the very back, where only `probe_train` takes them: so copies stay on one side, and no test image was
 seen before, as `vicreg.data.split_checks` makes sure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from vicreg.data.images import Images, digests, seeded
-from vicreg.data.protocols import Pool, pools, purposes
+from vicreg.data.protocols import Pool, pools
 
 
 def split_study(
@@ -55,57 +55,55 @@ def split_images(
     fractions: of these shares of `images.totals`, in (0, 1]: "pretrain" for `pretrain`, "probe" for the other two.
     seen: (M,) keys of images that another dataset pretrains on.
 
-    Raises ValueError for unknown names, impossible fractions, and too few images (with what to lower).
+    Raises ValueError for unknown names, and for too few images (with what to lower).
     """
-    for key in ("pretrain", "probe"):
-        if not 0 < fractions.get(key, 0) <= 1:
-            raise ValueError(f"the fraction `{key}` is {fractions.get(key)}; it must be above 0, at most 1")
+    parts = pools(protocol, role, images.labeled)
     copied = has_copies(images) | np.isin(images.keys, images.keys[:0] if seen is None else seen)
     order = np.argsort(seeded(digests(images.pixels, images.labels), seed), kind="stable")
     order = order[np.argsort(copied[order], kind="stable")]
     if protocol == "standard":
         order = order[~train_copies_of_test(images)[order]]
-    chosen = {purpose: np.zeros(len(images), bool) for purpose in purposes(role, images.labeled)}
-    for pool in pools(protocol, role, images.labeled):
-        members = order[np.isin(images.official[order], pool.official)]
-        for (purpose, _), sizes, back in zip(
-            pool.shares, class_sizes(images, pool, members, copied, fractions), (False, pool.exclusive), strict=False
-        ):
-            for label, size in enumerate(sizes.tolist()):
-                row = members[np.maximum(images.labels[members], 0) == label]
-                chosen[purpose][row[len(row) - size :] if back else row[:size]] = True
+    chosen = {purpose: np.zeros(len(images), bool) for pool in parts for purpose, _ in pool.shares}
+    for pool in parts:
+        for purpose, positions in draw(images, pool, order, copied, fractions):
+            chosen[purpose][positions] = True
     return {purpose: order[mask[order]] for purpose, mask in chosen.items()}
 
 
-def class_sizes(
-    images: Images, pool: Pool, members: np.ndarray, copied: np.ndarray, fractions: Mapping[str, float]
-) -> list[np.ndarray]:
-    """How many images of each class (C,) each purpose of the pool takes of its `members`, without the copies in front.
+def draw(
+    images: Images, pool: Pool, order: np.ndarray, copied: np.ndarray, fractions: Mapping[str, float]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (purpose, positions): the front of the `order` (M,) of the pool's images in each class, then the back.
 
-    What remains of a front goes to the first classes, of a back to the last ones: together they fit for any fraction.
+    Where classes cannot get equally many, the front goes to the first classes and the back to the last: together they
+    fit, whatever the fraction. A front that excludes a back holds no images that are `copied` (N,).
     """
-
-    def per_class(positions: np.ndarray) -> np.ndarray:
-        return np.bincount(np.maximum(images.labels[positions], 0), minlength=max(1, len(images.classes)))
-
-    everything = np.flatnonzero(np.isin(images.official, pool.official))
-    room, left_out = per_class(members), len(everything) - len(members)
-    sizes: list[np.ndarray] = []
-    for purpose, share in pool.shares:
-        key = "pretrain" if purpose == "pretrain" else "probe"
-        exact = share * sum(images.totals[official] for official in pool.official) * fractions[key]
-        back = pool.exclusive and len(sizes) == 1
-        total = int(exact + 1e-6) if back else round(exact)  # rounded up both, they could be one too many
-        spare = room - sizes[0] if back else per_class(members[~copied[members]]) if pool.exclusive else room
+    labels = np.maximum(images.labels, 0)  # unlabeled images are one class
+    everything = np.isin(images.official, pool.official)
+    members = order[everything[order]]
+    counts, room, clean = (
+        np.bincount(labels[part], minlength=max(1, len(images.classes)))
+        for part in (everything, members, members[~copied[members]])
+    )
+    exclusive = len(pool.shares) > 1 and not pool.overlap
+    for side, (purpose, share) in enumerate(pool.shares):
+        back = exclusive and side == 1
+        total = share * sum(images.totals[part] for part in pool.official)
+        total *= fractions["pretrain" if purpose == "pretrain" else "probe"]
+        size = int(total + 1e-6) if back else round(total)  # with both rounded up there could be one too few
+        spare = clean if exclusive and not back else room
         turn = slice(None, None, -1 if back else 1)
-        sizes.append(proportional(total, per_class(everything)[turn], spare[turn])[turn])
-        if total - sizes[-1].sum() > left_out:
+        sizes = proportional(size, counts[turn], spare[turn])[turn]
+        if size - sizes.sum() > everything.sum() - len(members):  # those left out as copies of test images may lack
             raise ValueError(
-                f"{images.name}: `{purpose}` needs {total:,} {'/'.join(pool.official)} images, but of "
-                f"{len(members):,} only {spare.sum():,} can serve it, the others are copies or serve another purpose; "
-                "take more from the source, or lower the fractions `pretrain` and `probe`"
+                f"{images.name}: `{purpose}` needs {size:,} {'/'.join(pool.official)} images, but of {len(members):,} "
+                f"only {spare.sum():,} can serve it, the others are copies or serve another purpose; take more from "
+                "the source, or lower the fractions `pretrain` and `probe`"
             )
-    return sizes
+        for label, count in enumerate(sizes.tolist()):
+            row = members[labels[members] == label]
+            yield purpose, row[len(row) - count :] if back else row[:count]
+        room = room - sizes if exclusive else room
 
 
 def proportional(total: int, counts: np.ndarray, spare: np.ndarray) -> np.ndarray:

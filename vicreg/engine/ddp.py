@@ -1,5 +1,6 @@
 """A method in several processes: gradients averaged, and batch norm over the batches of all of them."""
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ def wrap_ddp(method: nn.Module, device: torch.device) -> nn.Module:
         return method
     convert_sync_batchnorm(method, device)
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(method, device_ids=ids, broadcast_buffers=False)
+    names = signature(nn.parallel.DistributedDataParallel).parameters
+    option = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in names)  # renamed in 2.15
+    return nn.parallel.DistributedDataParallel(method, device_ids=ids, **{option: False})
 
 
 def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> None:

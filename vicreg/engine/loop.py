@@ -81,10 +81,10 @@ def train(
             lr = set_lr(state.optimizer, config.schedule(step))
             state.optimizer.step()
             state.optimizer.zero_grad()
-            with torch.no_grad():
-                method.after_step(outputs, progress)
             names = [name for name, value in outputs.items() if value.ndim == 0]
             state.metrics.append(distributed.all_reduce_mean(torch.stack([outputs[name].detach() for name in names])))
+            with torch.no_grad():
+                method.after_step(outputs, progress)
             state.step += 1
             bar.update(size)
             if state.step < steps:

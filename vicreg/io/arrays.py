@@ -7,8 +7,6 @@ import numpy as np
 
 from vicreg.io import atomic
 
-STAGES = ("features", "split")  # which write such files, each below a folder or to a file of its name
-
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays (numbers or text) by their names; the bytes depend on nothing but them."""
@@ -21,14 +19,12 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
 
     Raises ValueError that names the file, and what to run, where it is missing, damaged or lacks one of `names`.
     """
-    stage = next((name for name in STAGES if name in (path.stem, *path.parts)), "")
-    again = f"run `dvc repro{' ' + stage if stage else ''}` to make it"
+    stage = next((f" {name}" for name in ("features", "split") if name in (path.stem, *path.parts)), "")
+    again = f"run `dvc repro{stage}` to make it"
     if not path.is_file():
         raise ValueError(f"{path} does not exist; {again}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in (archive.files if names is None else names)}
-    except KeyError as error:
-        raise ValueError(f"{path} lacks the array {error.args[0].split(' is not')[0]}; {again} again") from None
-    except Exception as error:  # on damaged files zipfile and numpy raise errors of a dozen kinds
-        raise ValueError(f"{path} is damaged or no .npz file ({str(error)[:200]}); delete it and {again}") from None
+    except Exception as error:  # of damaged files, and of arrays that are not there
+        raise ValueError(f"{path} is damaged ({str(error)[:200]}); delete it and {again}") from None

@@ -134,15 +134,13 @@ def main_process_only(context: Callable[[], AbstractContextManager]) -> Abstract
 
 def mlflow_run(job: Job, store: RunStore) -> AbstractContextManager:
     """The MLflow run of this pretraining, the same one for all processes that ever had it."""
+    recipe = job.recipe
     return runs.run(
-        f"{job.recipe.row} pretrain",
-        stage="pretrain",
-        study=job.recipe.study,
-        encoder=job.recipe.row,
-        dataset=job.images.name,
+        f"{recipe.row} pretrain",
+        tags=runs.RunTags(stage="pretrain", study=recipe.study, encoder=recipe.row, dataset=job.images.name),
         fingerprint=job.images.digest,
-        params=job.recipe.values(),
-        remembered=store.folder / "mlflow_run",
+        params=recipe.values(),
+        run_id_file=store.folder / "mlflow_run",
     )
 
 

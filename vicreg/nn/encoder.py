@@ -77,21 +77,35 @@ def check_finite(vectors: np.ndarray) -> np.ndarray:
 
 
 def extract_features(
-    encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000
+    encoder: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    *,
+    positions: np.ndarray | None = None,
+    batch_size: int = 1000,
 ) -> np.ndarray:
-    """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation.
+    """Frozen representations (N, D) float32 of images (M, H, W, 3) uint8: eval mode, float32, no augmentation.
 
+    positions: (N,) of the images to represent, of which a batch is in memory at a time; all by default.
     Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
     """
     with assert_frozen(encoder):
-        parts = list(representations(encoder, pixels, device, batch_size))
+        parts = list(representations(encoder, pixels, device, batch_size, positions))
     return check_finite(torch.cat(parts).numpy())
 
 
 @torch.inference_mode()
-def representations(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> Iterator[Tensor]:
+def representations(
+    encoder: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    batch_size: int,
+    positions: np.ndarray | None = None,
+) -> Iterator[Tensor]:
     """Yield the representations (B, D) float32 of each batch of images, on the CPU."""
+    positions = np.arange(len(pixels)) if positions is None else positions
     encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
-    for batch in torch.from_numpy(pixels).split(batch_size):
+    for start in range(0, len(positions), batch_size):
+        batch = torch.from_numpy(pixels[positions[start : start + batch_size]])
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
             yield encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu()

@@ -20,8 +20,6 @@ from vicreg.study import builders
 ENCODER, PROBE = "encoder.safetensors", "probe.safetensors"  # in the folder that MLflow keeps
 BATCH_SIZE = 1000  # images that are in memory as floats at once
 
-Accuracies = Mapping[str, Mapping[str, Mapping[str, float]]]
-
 
 class ImageClassifier:
     """Images (N, H, W, 3) uint8 -> probabilities (N, C) float32, on the CPU.
@@ -73,7 +71,7 @@ def _load_pyfunc(path: str) -> ImageClassifier:
     return ImageClassifier(Path(path, ENCODER), file, metadata["role"], metadata["probe"])
 
 
-def best(val_top1: Accuracies, role: str) -> tuple[str, str]:
+def best(val_top1: Mapping[str, Any], role: str) -> tuple[str, str]:
     """The encoder and the probe with the highest validation accuracy on the dataset of this role; of equals the first.
 
     val_top1: on held-out training images, by encoder, role and probe: test images choose nothing.

@@ -1,6 +1,7 @@
 """An encoder in a folder of its own, for use without this project: safetensors, ONNX, and a model card."""
 
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from vicreg.data import images
-from vicreg.io import atomic, weights
+from vicreg.io import weights
 from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
 from vicreg.study import builders
@@ -18,9 +19,6 @@ from vicreg.study.paths import study_of
 OPSET = 20  # of ONNX; onnxruntime 1.17 and newer know it
 ATOL = 1e-4  # how far ONNX may be from PyTorch, of the largest number where that exceeds 1
 NUM_SAMPLES = 100  # images that both are tried on
-INPUT, OUTPUT = "images", "representations"
-PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-HINT = "install the extra `onnx` (`uv sync --extra onnx`), or leave ONNX out with --no-onnx"
 
 
 def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
@@ -34,53 +32,43 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     copy, config, onnx_file, card = (folder / f for f in (model.name, "config.json", f"{model.stem}.onnx", "README.md"))
     if card.exists() and not copy.exists():
         raise ValueError(
-            f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another folder with --out"
+            f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another with --out"
         )
     if copy.absolute() != model.absolute():
-        write(copy, model.read_bytes())
-    write(config, (json.dumps(configuration(encoder, recipe), indent=1) + "\n").encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model, copy)
+    size, mean, std = recipe["data"]["image_size"], encoder.mean.tolist(), encoder.std.tolist()
+    inputs = {"layout": f"N, 3, {size}, {size} in RGB", "range": [0, 1], "mean": mean, "std": std}
+    content = {"input": inputs, "num_features": encoder.num_features, "recipe": recipe}
+    config.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     lines = [
         f"{copy}: the weights, digest {weights.digest(encoder)[:16]}",
-        f"{config}: what they are, and what images they expect",
+        f"{config}: their recipe, and what they take",
     ]
     difference = None
     if onnx:
-        content = to_onnx(encoder, recipe)
-        difference = compare(content, encoder, sample_inputs(model, recipe["data"]["image_size"]), model)
-        write(onnx_file, content)
+        program = to_onnx(encoder, recipe)
+        difference = compare(program, encoder, sample_inputs(model, size), model)
+        onnx_file.write_bytes(program)
         lines.append(f"{onnx_file}: within {difference:.1e} of PyTorch on {NUM_SAMPLES} images")
-    elif onnx_file.is_file():  # of other weights perhaps, beside a card that does not tell of it
-        onnx_file.unlink()
-        lines.append(f"{onnx_file}: removed, it was of an earlier export")
-    write(card, model_card(model, recipe, encoder.num_features, difference).encode())
+    else:
+        onnx_file.unlink(missing_ok=True)  # of other weights perhaps, beside a card that does not tell of it
+    card.write_text(model_card(model, recipe, encoder.num_features, difference), encoding="utf-8")
     return [*lines, f"{card}: the model card"]
-
-
-def write(path: Path, content: bytes) -> None:
-    with atomic.writing(path) as stream:
-        stream.write(content)
-
-
-def configuration(encoder: Encoder, recipe: dict[str, Any]) -> dict[str, Any]:
-    """What a program needs to use the weights, and the encoder's recipe."""
-    size = recipe["data"]["image_size"]
-    mean, std = encoder.mean.tolist(), encoder.std.tolist()
-    inputs = {"layout": f"N, 3, {size}, {size} in RGB", "range": [0, 1], "mean": mean, "std": std}
-    return {"input": inputs, "num_features": encoder.num_features, "recipe": recipe}
 
 
 def to_onnx(encoder: Encoder, recipe: dict[str, Any]) -> bytes:
     """The encoder in ONNX, its normalization inside, for any number of images; raises ValueError without the extra."""
-    if missing := [package for package in PACKAGES if find_spec(package) is None]:
-        raise ValueError(f"ONNX needs {', '.join(missing)}: {HINT}")
+    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
+        raise ValueError(f"ONNX needs {', '.join(missing)}: run `uv sync --extra onnx`, or leave it out with --no-onnx")
     size = recipe["data"]["image_size"]
     program = torch.onnx.export(
         encoder,
         (torch.zeros(2, 3, size, size),),
         dynamo=True,
         opset_version=OPSET,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
+        input_names=["images"],
+        output_names=["representations"],
         dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
         verbose=False,
     )
@@ -97,7 +85,7 @@ def compare(content: bytes, encoder: Encoder, samples: np.ndarray, model: Path) 
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    actual = np.concatenate([session.run(None, {INPUT: part})[0] for part in np.split(samples, [1, 8])])
+    actual = np.concatenate([session.run(None, {"images": part})[0] for part in np.split(samples, [1, 8])])
     with torch.inference_mode():
         expected = encoder.cpu()(torch.from_numpy(samples)).numpy()
     difference = float(np.abs(actual - expected).max())

@@ -13,8 +13,6 @@ from vicreg.reporting import markdown
 from vicreg.study.paths import study_of
 from vicreg.tracking.texts import flatten
 
-FILTERS = {name: getattr(markdown, name) for name in ("escape", "count", "percent", "points")}
-
 
 def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_difference: float | None) -> str:
     """Return the card of the encoder in the file `model`, as markdown.
@@ -25,7 +23,7 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     environment = Environment(
         loader=PackageLoader("vicreg.serving"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= FILTERS
+    environment.filters |= {name: getattr(markdown, name) for name in ("escape", "count", "percent", "points")}
     context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
     context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
     context["settings"] = {key: json.dumps(value) for key, value in flatten(recipe).items()}

@@ -1,13 +1,13 @@
 """The classes that a probe of a finished study predicts for images."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from vicreg.data import images
+from vicreg.data.images import Images
 from vicreg.evaluation import probe_files
 from vicreg.serving.classifier import ImageClassifier
 from vicreg.study.paths import ROLES, Paths, study_of
@@ -17,19 +17,14 @@ Predictions = list[tuple[str, float]]  # classes and their probabilities, the li
 
 @dataclass(frozen=True)
 class LoadedProbe:
-    """A trained probe on its encoder; dataset: the about.json of the images whose classes it knows."""
+    """A trained probe on its encoder, and the dataset whose classes it knows."""
 
     classifier: ImageClassifier
-    dataset: dict[str, Any]
-
-    @property
-    def image_size(self) -> int:
-        """Height and width of the images that it takes, in pixels."""
-        return int(self.classifier.recipe["data"]["image_size"])
+    dataset: Images
 
     def topk(self, pixels: np.ndarray, k: int) -> list[Predictions]:
         """The k likeliest classes of each image (N, H, W, 3) uint8, with their probabilities."""
-        probabilities, classes = self.classifier.predict(pixels), self.dataset["classes"]  # (N, C)
+        probabilities, classes = self.classifier.predict(pixels), self.dataset.classes  # (N, C)
         orders = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         rows = zip(probabilities, orders, strict=True)
         return [[(classes[label], float(row[label])) for label in order] for row, order in rows]
@@ -43,38 +38,31 @@ def load(encoder_file: Path, dataset: str, probe: str) -> LoadedProbe:
     """
     paths = study_of(encoder_file)
     if paths is None:
-        raise ValueError(
-            f"{encoder_file} does not lie in the folder models/<study>/ of a repository, so its probes cannot be "
-            "found: name an encoder of a study, whose probes `dvc repro` has trained"
-        )
-    role, about = find_dataset(dataset, paths)
+        raise ValueError(f"{encoder_file} does not lie in a folder models/<study>/, so its probes cannot be found")
+    role, known = find_dataset(dataset, paths)
     file = paths.probes(encoder_file.stem)
-    if not file.is_file():
-        raise ValueError(
-            f"there are no probes of {encoder_file}, {file}: run `dvc repro linear_eval@{encoder_file.stem}`"
-        )
     probes = probe_files.describe(file).get("top1", {}).get(role, {})
     if probe not in probes:
         raise ValueError(f"there is no probe {probe!r} in {file}: choose from {', '.join(sorted(probes)) or 'none'}")
-    return LoadedProbe(ImageClassifier(encoder_file, file, role, probe), about)
+    return LoadedProbe(ImageClassifier(encoder_file, file, role, probe), known)
 
 
-def find_dataset(dataset: str, paths: Paths) -> tuple[str, dict[str, Any]]:
-    """Return the role of a dataset of a study, and its about.json.
+def find_dataset(dataset: str, paths: Paths) -> tuple[str, Images]:
+    """Return the role and the images of a dataset of a study.
 
     dataset: "primary", "transfer", or a name such as "cifar100" or "CIFAR-100". Raises ValueError for any other.
     """
-    datasets = {}
-    for role in ROLES:
-        if not (file := paths.data(role) / "about.json").is_file():
-            raise ValueError(f"{file} is not there, which names the classes: run `dvc repro download@{role}`")
-        datasets[role] = json.loads(file.read_text(encoding="utf-8"))
-    names = {role: re.sub(r" \(.*|[\W_]", "", about["name"].lower()) for role, about in datasets.items()}
-    for role, about in datasets.items():
-        if dataset == role or re.sub(r"[\W_]", "", dataset.lower()) == names[role]:
-            return role, about
-    choices = ", ".join(f"{role} ({about['name']})" for role, about in datasets.items())
+    datasets = {role: images.load(paths.data(role)) for role in ROLES}
+    for role, known in datasets.items():
+        if dataset == role or normalize_name(dataset) == normalize_name(known.name):
+            return role, known
+    choices = ", ".join(f"{role} ({known.name})" for role, known in datasets.items())
     raise ValueError(f"there is no dataset {dataset!r}: choose from {choices}")
+
+
+def normalize_name(name: str) -> str:
+    """The letters and digits of a dataset's name, without what stands behind it in brackets."""
+    return re.sub(r" \(.*|[\W_]", "", name.lower())
 
 
 def format_predictions(probe: LoadedProbe, names: list[str], predictions: list[Predictions]) -> str:
@@ -84,8 +72,8 @@ def format_predictions(probe: LoadedProbe, names: list[str], predictions: list[P
         lines += [name, *(f"  {100 * share:5.1f} %  {label}" for label, share in row), ""]
     about, dataset = probe.classifier.about, probe.dataset
     accuracy = f"right for {100 * about['top1']:.1f} % of its test images"
-    lines.append(f"By the {about['probe']} probe for {dataset['name']} on {about['encoder']}, {accuracy}.")
-    lines.append(f"It knows {len(dataset['classes'])} classes, and names one of them whatever a picture shows.")
-    if dataset["synthetic"]:
+    lines.append(f"By the {about['probe']} probe for {dataset.name} on {about['encoder']}, {accuracy}.")
+    lines.append(f"It knows {len(dataset.classes)} classes, and names one of them whatever a picture shows.")
+    if dataset.synthetic:
         lines.append("These are drawn shapes: of a photo it says nothing.")
     return "\n".join(lines)

@@ -7,8 +7,12 @@ from typing import Any
 from vicreg.data.images import Images, fingerprint
 from vicreg.serving.classifier import ImageClassifier
 from vicreg.tracking import model_registry, runs
+from vicreg.tracking.store import store_lock, tracking_uri
 
-NUM_EXAMPLES = 2  # images that show how to ask the model
+DESCRIPTION = (
+    "The {probe} probe on the frozen encoder {encoder}: top-1 {top1:.1%} of the test images of {dataset}. "
+    "Images in, probabilities out, of: {classes}"
+)
 
 
 def register(
@@ -22,7 +26,7 @@ def register(
     about = {**model.about, "study": study, "dataset": dataset.name}
     about |= {key: fingerprint(part.pixels, part.labels) for key, part in (("trained_on", train), ("tested_on", test))}
     about["digest"] = model.digest({**about, "classes": dataset.classes})
-    with model_registry.registry_lock():
+    with store_lock(tracking_uri(), ".models"):
         version = model_registry.find(name, about["digest"]) or log_model(name, model, about, dataset, test)
         best = model_registry.set_best_alias(name, version)
     print(f"{dataset.name}: {about['probe']} on {about['encoder']}: {name} version {version}, best: {best}")
@@ -32,15 +36,10 @@ def register(
 def log_model(name: str, model: ImageClassifier, about: dict[str, Any], dataset: Images, test: Images) -> str:
     """Log the model to a run of its own and register it; return the version."""
     tags = {key: about[key] for key in ("study", "encoder", "dataset", "probe", "weights")}
-    data = fingerprint(dataset.pixels, dataset.labels)
+    run_tags, data = runs.RunTags(stage="register", **tags), fingerprint(dataset.pixels, dataset.labels)
     with (
         TemporaryDirectory() as parent,
-        runs.run(
-            f"register {name}",
-            tags=runs.RunTags(stage="register", **tags),
-            fingerprint=data,
-            params=model.recipe,
-        ) as run,
+        runs.run(f"register {name}", tags=run_tags, fingerprint=data, params=model.recipe) as run,
     ):
         run.metrics({key: about[key] for key in ("top1", "val_top1")})
         run.flush()  # MLflow shows a model with the metrics that its run has by then
@@ -51,18 +50,8 @@ def log_model(name: str, model: ImageClassifier, about: dict[str, Any], dataset:
             name,
             folder,
             loader="vicreg.serving.classifier",
-            example=test.pixels[:NUM_EXAMPLES],
+            example=test.pixels[:2],
             classes=dataset.classes,
             tags={key: str(value) for key, value in about.items()},
-            description=description(about, dataset),
+            description=DESCRIPTION.format(**about, classes=", ".join(dataset.classes)),
         )
-
-
-def description(about: dict[str, Any], dataset: Images) -> str:
-    """What a person reads beside the version."""
-    height, width = dataset.pixels.shape[1:3]
-    return (
-        f"The {about['probe']} probe on the frozen encoder {about['encoder']}: top-1 {about['top1']:.1%} of the test "
-        f"images of {dataset.name}. Images (N, {height}, {width}, 3) uint8 in, probabilities "
-        f"(N, {len(dataset.classes)}) out, of: {', '.join(dataset.classes)}"
-    )

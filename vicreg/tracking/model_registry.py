@@ -8,19 +8,12 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from vicreg.tracking.runs import Run
-from vicreg.tracking.store import store, store_lock, tracking_uri
+from vicreg.tracking.store import store, tracking_uri
 
 ALIAS = "best"
-DATA_TAGS = ("trained_on", "tested_on")  # versions are compared where these are the same
 REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
-
-
-def registry_lock() -> FileLock:
-    """Only one process of this repository at a time registers models."""
-    return store_lock(tracking_uri(), ".models")
 
 
 def find(name: str, digest: str) -> str | None:
@@ -46,7 +39,7 @@ def register(
     folder, loader: files, and the module whose `_load_pyfunc` makes a model of them. Nothing is pickled: the model
         carries the files, and the package that reads them.
     example: some images (N, H, W, 3) uint8. classes: their names, in the order of the probabilities.
-    tags: of the version; `find` goes by `digest`, `set_best_alias` by `val_top1` and DATA_TAGS.
+    tags: of the version; `find` goes by `digest`, `set_best_alias` by `val_top1`, and by `trained_on` and `tested_on`.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -96,7 +89,7 @@ def set_best_alias(name: str, version: str) -> str:
     new = client.get_model_version(name, version).tags
     if ALIAS in client.get_registered_model(name).aliases:
         holder = client.get_model_version_by_alias(name, ALIAS)
-        comparable = all(holder.tags.get(key) == new[key] for key in DATA_TAGS)
+        comparable = all(holder.tags.get(key) == new[key] for key in ("trained_on", "tested_on"))
         if comparable and float(holder.tags["val_top1"]) > float(new["val_top1"]):
             return str(holder.version)
     client.set_registered_model_alias(name, ALIAS, version)

@@ -20,11 +20,6 @@ from vicreg.tracking.store import store, tracking_uri
 from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try_or_warn
 
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
-MAX_BATCH = 100  # entries that MLflow takes at once, of any kind
-
-
-class TrackingError(RuntimeError):
-    """Runs cannot be tracked: the store cannot be reached, opened or written. Raised before any work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +68,6 @@ class Run:
             self.client.log_artifact(self.id, str(path), folder)
 
     def text(self, content: str, name: str) -> None:
-        """Keep a text as an artifact."""
         with try_or_warn(self.failure):
             self.client.log_text(self.id, content, name)
 
@@ -85,9 +79,8 @@ class Run:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
         self.flushed = time.monotonic()
         with try_or_warn(self.failure):
-            while self.pending:
-                self.client.log_batch(self.id, metrics=self.pending[:MAX_BATCH])
-                del self.pending[:MAX_BATCH]
+            self.client.log_batch(self.id, metrics=self.pending)
+            self.pending = []
 
     def end(self, status: str) -> None:
         """Write what waits and close the run as FINISHED, FAILED or KILLED; its study lasts until its last run ends."""
@@ -109,12 +102,12 @@ def run(
         folder becomes a tag, by which a run is found that was cut off before its id was written.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
-    Raises TrackingError at the start, when the store cannot be used.
+    Raises RuntimeError at the start, before any work, when the store cannot be used.
     """
     try:
         current = start_run(name, tags, fingerprint, params, run_id_file)
     except Exception as error:
-        raise TrackingError(f"no run can be tracked in {first_line(tracking_uri())}: {first_line(error)}") from error
+        raise RuntimeError(f"no run can be tracked in {first_line(tracking_uri())}: {first_line(error)}") from error
     with sigterm_as_exit():
         try:
             with system_metrics.log_system_metrics(current.id, tracking_uri()):
@@ -156,10 +149,11 @@ def find_run(client: Any, experiment_id: str, run_id_file: Path) -> Any:
 
 def resume_run(client: Any, earlier: Any, tags: Mapping[str, str]) -> Run:
     """Reopen an MLflow run, with the tags of this process; the metrics that it has are not logged again."""
+    from mlflow.entities import RunTag
+
     current = Run(client, earlier.info.run_id, tags["mlflow.parentRunId"])
     client.update_run(current.id, status="RUNNING")
-    for key, value in tags.items():
-        client.set_tag(current.id, key, value)
+    client.log_batch(current.id, tags=[RunTag(key, value) for key, value in tags.items()])
     for name in [name for name in earlier.data.metrics if not name.startswith(system_metrics.PREFIX)]:
         current.logged |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
     return current
@@ -177,6 +171,5 @@ def log_data_and_params(run: Run, dataset: str, fingerprint: str, params: Mappin
         profile=json.dumps({"fingerprint": fingerprint}),
     )
     run.client.log_inputs(run.id, datasets=[DatasetInput(data)])
-    entries = [Param(key, value) for key, value in truncate(flatten(params), "param").items()]
-    for start in range(0, len(entries), MAX_BATCH):
-        run.client.log_batch(run.id, params=entries[start : start + MAX_BATCH])
+    entries = truncate(flatten(params), "param").items()
+    run.client.log_batch(run.id, params=[Param(key, value) for key, value in entries])

@@ -18,25 +18,25 @@ from vicreg.tracking import saved_views
 
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 ARTIFACTS = "mlartifacts"
-ADDRESSES = (  # columns of MLflow's tables that hold addresses of artifacts
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
+ADDRESSES = {  # MLflow's tables and their columns that hold addresses of artifacts
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("source", "storage_location"),
+}
 
 
 @cache
 def store(uri: str) -> tuple[Any, str]:
     """Open the store, or create it; return its client and the id of the experiment."""
-    path, location = database(uri), artifact_location(uri)
+    path = database(uri)
+    location = (path.parent / ARTIFACTS).as_uri() if path else None  # a server decides on its own
     with store_lock(uri):
-        if path and location:
-            if not (path.exists() and path.stat().st_size):
-                create_database(path)
-            relocate(path, location)
+        if path and not (path.exists() and path.stat().st_size):
+            create_database(path)
         client = mlflow_client(uri)
+        if path and location:
+            relocate(path, location)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return client, experiment.experiment_id
         return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views.tags())
@@ -63,15 +63,12 @@ def relocate(path: Path, location: str) -> None:
     It is one transaction. A location that is not this project's, such as a bucket, stays.
     """
     with closing(sqlite3.connect(path)) as connection, connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if "experiments" not in tables:
-            return
         query = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?"
         row = connection.execute(query, (EXPERIMENT, f"file:%/{ARTIFACTS}")).fetchone()
         if row is None or row[0] == location:
             return
         [old] = row
-        for table, column in ADDRESSES:
+        for table, column in [(table, column) for table, columns in ADDRESSES.items() for column in columns]:
             connection.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?",
                 (location, len(old) + 1, len(old) + 1, f"{old}/"),
@@ -102,12 +99,6 @@ def database(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return (repository() / uri.removeprefix("sqlite:///")).resolve()
-
-
-def artifact_location(uri: str) -> str | None:
-    """Artifacts lie beside an SQLite database; a server decides on its own."""
-    path = database(uri)
-    return (path.parent / ARTIFACTS).as_uri() if path else None
 
 
 def repository() -> Path:

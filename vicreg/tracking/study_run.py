@@ -4,20 +4,17 @@ from pathlib import Path
 
 from vicreg.tracking.store import store, store_lock
 
-STAGE = "study"  # the stage that a study's own run has as its tag
-DESCRIPTION = Path(__file__).with_suffix(".md")  # what MLflow's page shows beside it
-
 
 def find_or_create(uri: str, study: str) -> str:
     """The id of the study's run; the first of its runs makes it."""
     client, experiment_id = store(uri)
-    query = f"tags.stage = '{STAGE}' and tags.study = '{study}'"
+    query = f"tags.stage = 'study' and tags.study = '{study}'"
     with store_lock(uri):
         oldest = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
         if oldest:
             return oldest[0].info.run_id
-        note = DESCRIPTION.read_text(encoding="utf-8").format(study=study)
-        tags = {"stage": STAGE, "study": study, "mlflow.note.content": note}
+        note = Path(__file__).with_suffix(".md").read_text(encoding="utf-8").format(study=study)
+        tags = {"stage": "study", "study": study, "mlflow.note.content": note}
         created = client.create_run(experiment_id, run_name=study, tags=tags)
         client.set_terminated(created.info.run_id, "FINISHED")  # a study has no process that could end it
         return created.info.run_id

@@ -36,25 +36,24 @@ class Folder(Source):
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
         """The images are called by the dataset's name. Raises ValueError where the folder holds none."""
         root, size = Path(self.params.folder).expanduser(), self.params.image_size
-        files = list_files(root)
         divided = all((root / split).is_dir() for split in OFFICIAL_SPLITS)
-        depth = 2 if divided else 1  # of the folders above a picture that have a meaning
-        labeled = self.params.labeled and any(len(file.relative_to(root).parts) > depth for file in files)
-        files = [file for file in files if not divided or file.relative_to(root).parts[0] in OFFICIAL_SPLITS]
-        if labeled:
-            files = [file for file in files if len(file.relative_to(root).parts) > depth]
+        files = {file: file.relative_to(root).parts[:-1] for file in list_files(root)}
+        if divided:
+            files = {file: above for file, above in files.items() if above and above[0] in OFFICIAL_SPLITS}
+        labeled = self.params.labeled and any(len(above) > divided for above in files.values())
+        files = {file: above for file, above in files.items() if not labeled or len(above) > divided}
         scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=scratch) as stream:  # whose content stays as long as it is mapped
             pixels = np.memmap(stream, np.uint8, "w+", shape=(max(1, len(files)), size, size, 3))
-        names, passed_over = read_files(files, root, pixels, crop=True)
+        names, passed_over = read_files(list(files), root, pixels, crop=True)
         if passed_over:
             print(f"{dataset}: {summary(passed_over)}", file=sys.stderr)
-        parts = [name.split("/") for name in names]
-        classes = sorted({part[depth - 1] for part in parts}) if labeled else []
+        parts = [files[root / name] for name in names]
+        classes = sorted({above[divided] for above in parts}) if labeled else []
         images = Images(
             pixels=np.asarray(pixels[: len(names)]),
-            labels=np.array([classes.index(part[depth - 1]) if labeled else -1 for part in parts], dtype=np.int64),
-            official=np.array([part[0] if divided else "train" for part in parts], dtype="<U5"),
+            labels=np.array([classes.index(above[divided]) if labeled else -1 for above in parts]),
+            official=np.array([above[0] if divided else "train" for above in parts], dtype="<U5"),
             classes=tuple(classes),
             name=dataset,
         )

@@ -29,7 +29,6 @@ class Local(Source):
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
         """Raises ValueError when nothing of the kind is there, or a file is damaged."""
-        self.check(dataset)
         layout, root = LAYOUTS[dataset], Path(self.params.folder).expanduser()
         for folder in (root / dataset, root):
             if (folder / layout.archive).is_file():

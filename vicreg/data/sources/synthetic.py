@@ -27,9 +27,6 @@ class Synthetic(Source):
 
         Every class gets equally many, at least as many as `fraction` of TOTALS asks for.
         """
-        self.check(dataset)
-        if not 0 < fraction <= 1:
-            raise ValueError(f"fraction is {fraction}, it must lie above 0 and be at most 1")
         pairs = PAIRS[dataset]
         pixels, labels, official = [], [], []
         for index, split in enumerate(OFFICIAL_SPLITS):

@@ -1,5 +1,6 @@
-"""Image files: whatever people have becomes 32 x 32 RGB, and what is no image says so."""
+"""Image files: whatever people have becomes RGB in one size, and what is no image says so."""
 
+import io
 import os
 import struct
 import zlib
@@ -7,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import damage, examples, little_memory, nothing_written
+from hostile import no_reader_waits_for_ever as no_reader_waits_for_ever
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from vicreg.data import image_files
-from vicreg.data.images import SIDE
 
+SIDE = 32
 RNG = np.random.default_rng(0)
 SMALL = RNG.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 LARGE = RNG.integers(0, 256, (45, 80, 3), dtype=np.uint8)
@@ -30,18 +35,38 @@ def header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tiff", "a.webp"])
-def test_an_image_of_the_right_size_and_mode_stays_as_it_is_bit_for_bit(tmp_path, name):
+def test_an_image_of_the_right_size_and_mode_stays_as_it_is(tmp_path, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     assert np.array_equal(image_files.read(saved(Image.fromarray(SMALL), tmp_path / name, **options)), SMALL)
 
 
-def test_another_size_is_squeezed_to_the_square_by_bicubic_interpolation_with_antialiasing(tmp_path):
+def test_another_size_is_squeezed_to_the_square(tmp_path):
     expected = Image.fromarray(LARGE).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     assert np.array_equal(image_files.read(saved(Image.fromarray(LARGE), tmp_path / "a.png")), np.asarray(expected))
     stripes = np.zeros((320, 320, 3), np.uint8)
     stripes[:, ::2] = 255
     even = image_files.read(saved(Image.fromarray(stripes), tmp_path / "stripes.png"))
     assert even.min() >= 120 and even.max() <= 136, "finer than 32 pixels, stripes are even grey, not a pattern"
+
+
+def test_any_size_can_be_asked_for(tmp_path):
+    path = saved(Image.fromarray(LARGE), tmp_path / "a.png")
+    expected = Image.fromarray(LARGE).resize((48, 48), Image.Resampling.BICUBIC)
+    assert np.array_equal(image_files.read(path, 48), np.asarray(expected))
+    assert image_files.read_folder(tmp_path, 24)[0].shape == (1, 24, 24, 3)
+
+
+def test_a_crop_is_the_middle_with_the_shorter_side_resized(tmp_path):
+    path = saved(Image.fromarray(LARGE[:, :79]), tmp_path / "a.png")
+    assert np.array_equal(image_files.read(path, 45, crop=True), LARGE[:, 17:62])
+    halves = np.zeros((64, 160, 3), np.uint8)
+    halves[:, 80:] = 255
+    small = image_files.read(saved(Image.fromarray(halves), tmp_path / "b.png"), 16, crop=True)
+    assert (small[:, :6] == 0).all() and (small[:, 10:] == 255).all()
+    tall = image_files.read(saved(Image.fromarray(halves.transpose(1, 0, 2)), tmp_path / "c.png"), 16, crop=True)
+    assert np.array_equal(tall, small.transpose(1, 0, 2))
+    photo = saved(Image.fromarray(halves).resize((1600, 640)), tmp_path / "d.jpg")
+    assert np.abs(image_files.read(photo, 16, crop=True).astype(int) - small).mean() < 5
 
 
 def test_grey_and_palettes_become_rgb(tmp_path):
@@ -95,7 +120,7 @@ def test_a_photo_is_turned_as_its_camera_noted(tmp_path):
 HOSTILE = {
     "text.png": (b"this is no image", "it is no image, or of a kind that is not read here"),
     "empty.png": (b"", "it is empty"),
-    "bomb.png": (header(30_000, 30_000), "more than 50,000,000"),
+    "bomb.png": (header(30_000, 30_000), "decompression bomb"),
     "large.png": (header(10_000, 9_000), "10,000 x 9,000 pixels are more than 50,000,000"),
     "nothing.png": (header(32, 32), ""),
     "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\nshowpage\n", "it is no image"),
@@ -104,7 +129,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_image_is_a_clear_error_that_names_the_file(tmp_path, name):
+def test_what_is_no_image_is_an_error_that_names_the_file(tmp_path, name):
     content, why = HOSTILE[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(image_files.Unreadable, match=rf"{name} cannot be used as an image: .*{why}"):
@@ -119,20 +144,20 @@ def test_a_truncated_image_is_a_clear_error(tmp_path, name):
         image_files.read(path)
 
 
-def test_values_without_a_known_range_are_refused_and_not_guessed(tmp_path):
+def test_values_without_a_known_range_are_refused(tmp_path):
     path = saved(Image.fromarray(RNG.random((SIDE, SIDE)).astype(np.float32)), tmp_path / "height.tiff")
     with pytest.raises(image_files.Unreadable, match=r"its mode is F, .*save it as 8 bits of RGB"):
         image_files.read(path)
 
 
-def test_a_named_pipe_a_folder_and_a_missing_file_are_refused_without_waiting(tmp_path):
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for name, why in {"pipe.png": "no ordinary file", ".": "a folder", "gone.png": "does not exist"}.items():
         with pytest.raises(image_files.Unreadable, match=why):
             image_files.read(tmp_path / name)
 
 
-def test_a_name_cannot_steer_the_terminal_that_shows_an_error(tmp_path):
+def test_a_name_cannot_steer_the_terminal(tmp_path):
     for name in ("\x1b[31mred.png", "line\nbreak.png", os.fsdecode(b"bytes\xff.png")):
         (tmp_path / name).write_text("no image")
         with pytest.raises(image_files.Unreadable) as caught:
@@ -140,7 +165,7 @@ def test_a_name_cannot_steer_the_terminal_that_shows_an_error(tmp_path):
         assert str(caught.value).isprintable()
 
 
-def test_a_folder_is_read_in_sorted_order_with_the_folders_in_it_and_without_hidden_files(tmp_path):
+def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path):
     places = ["b/2.png", "b/10.png", "a.png", "c/d/e.png", ".hidden.png", ".git/f.png"]
     for value, place in enumerate(places):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +176,7 @@ def test_a_folder_is_read_in_sorted_order_with_the_folders_in_it_and_without_hid
     assert pixels.shape == (4, SIDE, SIDE, 3) and pixels.dtype == np.uint8
 
 
-def test_what_is_no_image_in_a_folder_is_passed_over_counted_and_named(tmp_path):
+def test_what_is_no_image_is_passed_over_and_named(tmp_path):
     saved(Image.fromarray(SMALL), tmp_path / "image.png")
     for name, (content, _) in HOSTILE.items():
         (tmp_path / name).write_bytes(content)
@@ -180,3 +205,48 @@ def test_what_is_no_folder_is_an_error(tmp_path):
     for name, message in {"image.png": "is no folder", "gone": "is not there"}.items():
         with pytest.raises(ValueError, match=rf"{name} {message}; name a folder of images"):
             image_files.read_folder(tmp_path / name)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(side: int, *chunks: bytes) -> bytes:
+    start = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", start) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+PIXELS = zlib.compress(b"".join(b"\0" + bytes(range(96)) for _ in range(32)))
+BOMB = zlib.compress(bytes(200_000_000), 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(30_000, chunk(b"IDAT", BOMB)),
+        png(32, chunk(b"zTXt", b"a\0\0" + BOMB), chunk(b"IDAT", PIXELS)),
+        png(32, chunk(b"iTXt", b"a\0\1\0\0\0" + BOMB), chunk(b"IDAT", PIXELS)),
+        png(32, chunk(b"IDAT", PIXELS)).replace(b"IDAT", b"IDAU"),
+        png(0, chunk(b"IDAT", PIXELS)),
+    ],
+    ids=["bomb", "zTXt", "iTXt", "other", "nothing"],
+)
+def test_a_hostile_png_takes_no_memory(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    with little_memory(), pytest.raises(image_files.Unreadable, match=r"x\.png cannot be used as an image: \w+"):
+        image_files.read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+@examples(60)
+@given(data=st.data())
+def test_a_damaged_image_is_an_image_or_one_clear_error(tmp_path, kind, data):
+    stream = io.BytesIO()
+    Image.fromarray(SMALL).save(stream, kind)
+    path = tmp_path / "x.png"
+    path.write_bytes(data.draw(damage(stream.getvalue())))
+    with nothing_written(tmp_path):
+        try:
+            assert image_files.read(path, crop=data.draw(st.booleans())).shape == (32, 32, 3)
+        except image_files.Unreadable as error:
+            assert str(path) in str(error) and len(str(error)) < len(str(path)) + 400

@@ -1,4 +1,4 @@
-"""Genuine CIFAR, where a copy lies beside the repository: recognised in every layout, split the same way.
+"""Genuine CIFAR, where a copy lies beside the repository: recognized in every layout, split the same way.
 
 The copy is `../shared/cifar`, whose `unpack.py` writes the images in the layouts that people have.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vicreg.data.cifar import recognise
+from vicreg.data.cifar import recognize
 from vicreg.data.cifar_files import LAYOUTS
-from vicreg.data.images import Images, in_canonical_order
-from vicreg.data.sources import local
-from vicreg.data.splits import split
+from vicreg.data.images import Images
+from vicreg.data.sources.local import Local
+from vicreg.data.splits import split_images
 
-UNPACK = Path(__file__).resolve().parents[2] / "shared" / "cifar" / "unpack.py"
+UNPACK = Path(__file__).resolve().parents[3] / "shared" / "cifar" / "unpack.py"
 SIZES = {
     "cifar10": ("primary", {"pretrain": 40_000, "probe_train": 15_000, "probe_test": 5_000}),
     "cifar100": ("transfer", {"probe_train": 45_000, "probe_test": 15_000}),
@@ -47,17 +47,17 @@ def layout(dataset: str, kind: str, root: Path) -> Path:
 
 
 def read(dataset: str, folder: Path) -> Images:
-    return local.load(dataset, folder=folder, scratch=folder, fraction=1, seed=0)
+    return Local(Local.Params(folder=str(folder))).load(dataset, scratch=folder, fraction=1, seed=0)
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
-def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset: str, tmp_path: Path) -> None:
+def test_every_layout_is_genuine_and_is_split_the_same_way(dataset: str, tmp_path: Path) -> None:
     role, sizes = SIZES[dataset]
     seen: list[dict[str, np.ndarray]] = []
     for kind in ("pickles", "archive", "png"):
-        images = recognise(read(dataset, layout(dataset, kind, tmp_path)), dataset)  # in the files' order
+        images = recognize(read(dataset, layout(dataset, kind, tmp_path)), dataset)  # in the files' order
         assert images.genuine
-        purposes = split(images, "report", role, fractions=FULL, seed=0)
+        purposes = split_images(images, "report", role, fractions=FULL, seed=0)
         assert {name: len(positions) for name, positions in purposes.items()} == sizes
         for positions in purposes.values():
             counts = np.bincount(images.labels[positions], minlength=len(images.classes))
@@ -67,9 +67,9 @@ def test_every_layout_is_genuine_and_its_images_serve_the_same_purposes(dataset:
         assert all(np.array_equal(seen[0][name], other[name]) for name in sizes)
 
 
-def test_a_part_of_the_genuine_images_is_a_subset_and_must_be_asked_for(tmp_path: Path) -> None:
+def test_a_part_of_the_genuine_images_must_be_asked_for(tmp_path: Path) -> None:
     images = read("cifar10", unpack("cifar10", tmp_path, "--tiles", "2", "1"))
     with pytest.raises(ValueError, match=r"train: 2,000 of 50,000.*\n.*test: 1,000 of 10,000"):
-        recognise(images, "cifar10")
-    allowed = recognise(in_canonical_order(images), "cifar10", subset=True)
+        recognize(images, "cifar10")
+    allowed = recognize(images, "cifar10", allow_subset=True)
     assert (allowed.name, allowed.genuine) == ("CIFAR-10 (subset)", False)
