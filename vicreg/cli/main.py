@@ -47,26 +47,22 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     return app.command()(with_short_errors)
 
 
-def argument(metavar: str, help: str, **options: Any) -> Any:
-    return typer.Argument(metavar=metavar, help=help, show_default=False, **options)
-
-
-def out_option(help: str, **options: Any) -> Any:
-    return typer.Option("--out", "-o", help=help, **options)
-
-
+argument = functools.partial(typer.Argument, show_default=False)
+out_option = functools.partial(typer.Option, "--out", "-o")
 NAME_OR_FILE = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=NAME_OR_FILE, autocompletion=complete)
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")]
-Stem = Annotated[Path, out_option("What to call the files, without their endings.", metavar="STEM")]
+Stem = Annotated[Path, out_option(help="What to call the files, without their endings.", metavar="STEM")]
 
 
 @command
 def embed(
-    folder: Annotated[Path, argument("FOLDER", "A folder of images, and of folders with images.")],
-    out: Annotated[Path, out_option("The .npz file to write; one that is there is replaced.")] = Path("features.npz"),
+    folder: Annotated[Path, argument(metavar="FOLDER", help="A folder of images, and of folders with images.")],
+    out: Annotated[Path, out_option(help="The .npz file to write; one that is there is replaced.")] = Path(
+        "features.npz"
+    ),
     encoder: EncoderName = DEFAULT,
     device: Device = "auto",
 ) -> None:
@@ -106,7 +102,7 @@ def embed(
 
 @command
 def predict(
-    images: Annotated[list[Path], argument("IMAGE", "One or more images.")],
+    images: Annotated[list[Path], argument(metavar="IMAGE", help="One or more images.")],
     encoder: EncoderName = DEFAULT,
     dataset: Annotated[
         str, typer.Option(help="Whose classes to name: primary, the dataset that pretrained; transfer; or a name.")
@@ -135,8 +131,8 @@ def predict(
 
 @command
 def loss(
-    a: Annotated[Path, argument("A", "An image file.")],
-    b: Annotated[Path, argument("B", "Another image file.")],
+    a: Annotated[Path, argument(metavar="A", help="An image file.")],
+    b: Annotated[Path, argument(metavar="B", help="Another image file.")],
     encoder: EncoderName = DEFAULT,
     device: Device = "auto",
 ) -> None:
@@ -159,9 +155,9 @@ def loss(
 
 @command
 def export(
-    encoder: Annotated[str, argument("ENCODER", NAME_OR_FILE, autocompletion=complete)],
+    encoder: Annotated[str, argument(metavar="ENCODER", help=NAME_OR_FILE, autocompletion=complete)],
     out: Annotated[
-        Path | None, out_option("The folder to write into; it is made.", show_default="the encoder's name")
+        Path | None, out_option(help="The folder to write into; it is made.", show_default="the encoder's name")
     ] = None,
     onnx: Annotated[bool, typer.Option(help="Write ONNX too, which needs packages: uv sync --extra onnx.")] = True,
 ) -> None:
@@ -182,9 +178,9 @@ def export(
 
 @command
 def report(
-    a: Annotated[str, argument("A", "The baseline; one of the above.")],
-    b: Annotated[str, argument("B", "What is compared with it; one of the above.")],
-    out: Annotated[Path, out_option("The page to write.")] = Path("side_by_side.html"),
+    a: Annotated[str, argument(metavar="A", help="The baseline; one of the above.")],
+    b: Annotated[str, argument(metavar="B", help="What is compared with it; one of the above.")],
+    out: Annotated[Path, out_option(help="The page to write.")] = Path("side_by_side.html"),
 ) -> None:
     """Show two studies or experiments side by side in one page: accuracies, differences, settings.
 
@@ -209,7 +205,7 @@ def report(
 
 @command
 def seeds(
-    reports: Annotated[list[str], argument("REPORT", "As A and B of `vicreg report`; two or more.")],
+    reports: Annotated[list[str], argument(metavar="REPORT", help="As A and B of `vicreg report`; two or more.")],
     out: Stem,
 ) -> None:
     """Show what several seeds of a study gave, with the mean and the standard deviation.
@@ -231,7 +227,7 @@ def seeds(
 def sweep(
     experiments: Annotated[
         list[str],
-        argument("EXPERIMENT", "Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds."),
+        argument(metavar="EXPERIMENT", help="Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds."),
     ],
     out: Stem,
     by: Annotated[str, typer.Option(metavar="PARAMETER", help="The one that was swept, such as aug.scale_min.")] = "",

@@ -14,10 +14,9 @@ IGNORED = rf"code|weights|digest\..*|(.*\.)?seed|{MACHINE}"  # parameters that m
 def online(given: Sequence[str], study: str, encoder: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the online evaluation of pretrainings, and in which parameters their labels differ.
 
-    given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds; "workspace" is what
-    `dvc repro` made. Of each the newest run that finished counts.
+    given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds.
     Scores have the columns dataset, label, experiment, seed, epoch, top1, top5; settings a row for each label.
-    Raises ValueError where an experiment has no such run, or no online evaluation, or is no repetition.
+    Raises ValueError where an experiment has no finished run, or no online evaluation, or is no repetition.
     """
     finished = query.finished_runs(study, encoder, "pretrain")
     label_of = labels(given, set(finished["experiment"]))

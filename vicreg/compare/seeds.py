@@ -32,11 +32,14 @@ def write_seeds(reports: Sequence[Report], stem: Path) -> None:
     scores = in_order(every, CELL)[[*CELL, "seed", "top1", "top5", "gain"]]
     probe = PROBE if (scores["probe"] == PROBE).any() else scores["probe"].iloc[0]
     title = f"The study {reports[0].facts['name']}, protocol {reports[0].facts['protocol']}"
-    names = {key: dataset["name"] for key, dataset in reports[0].datasets.items()}
-    text, panels = document(title, reports, scores, probe), seed_panels(scores[scores["probe"] == probe], names)
+    draw = partial(draw_seeds, styles=style.styles(scores["encoder"].unique()))
+    panels = [
+        Panel(reports[0].datasets[key]["name"], partial(draw, scores=rows))
+        for key, rows in groups(scores[scores["probe"] == probe], "dataset")
+    ]
     words = f"{title}: top-1 of the {probe} probe, a circle for each seed"
-    height = 0.9 + 0.36 * scores["encoder"].nunique()
-    write(stem, scores, text, together(panels, words, columns=len(panels), height=height))
+    figure = together(panels, words, columns=len(panels), height=0.9 + 0.36 * scores["encoder"].nunique())
+    write(stem, scores, document(title, reports, scores, probe), figure)
 
 
 def check(reports: Sequence[Report]) -> None:
@@ -79,18 +82,14 @@ def document(title: str, reports: Sequence[Report], scores: pd.DataFrame, probe:
     loader = PackageLoader("vicreg.compare", "templates")
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"escape": escape, "count": count}
-    seeds, first = ", ".join(str(seed_of(report)) for report in reports), reports[0]
+    seeds, names = ", ".join(str(seed_of(report)) for report in reports), reports[0].datasets
     return environment.get_template("seeds.md.j2").render(
         title=title,
         reports=reports,
         seeds=seeds,
-        synthetic=first.synthetic,
-        warnings=list(warnings(reports)),
-        datasets=[
-            (first.datasets[key]["name"], accuracies(rows, seeds), lead(rows, probe))
-            for key, rows in groups(scores, "dataset")
-        ],
-        sizes={key: value for key, value in first.settings.items() if key not in ("seed", "study", "source")},
+        warnings=warnings(reports),
+        datasets=[(names[k]["name"], accuracies(v, seeds), lead(v, probe)) for k, v in groups(scores, "dataset")],
+        sizes={key: value for key, value in reports[0].settings.items() if key not in ("seed", "study", "source")},
         MISSING=MISSING,
     )
 
@@ -138,12 +137,6 @@ def mean_interval(values: pd.Series) -> tuple[float, float]:
     """95 % interval of the mean of a few independent values, as Student (1908): the fewer, the wider."""
     half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
     return values.mean() - half, values.mean() + half
-
-
-def seed_panels(scores: pd.DataFrame, names: dict[str, str]) -> list[Panel]:
-    """A panel for each dataset, of the scores of one probe."""
-    draw = partial(draw_seeds, styles=style.styles(scores["encoder"].unique()))
-    return [Panel(names[key], partial(draw, scores=rows)) for key, rows in groups(scores, "dataset")]
 
 
 def draw_seeds(axes: Axes, scores: pd.DataFrame, styles: dict[str, style.Style]) -> None:

@@ -34,13 +34,9 @@ def document(a: Report, b: Report) -> str:
     environment.loader = ChoiceLoader([PackageLoader(package, "templates") for package in PACKAGES])
     environment.filters |= {"percent": percent, "points": points}
     environment.globals |= {"interval": interval, "MISSING": MISSING}
+    datasets = [dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets]
     return environment.get_template("side_by_side.html.j2").render(
-        a=a,
-        b=b,
-        csp=CSP,
-        datasets=[dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets],
-        warnings=list(warnings(a, b)),
-        changes=changes(a, b),
+        a=a, b=b, csp=CSP, datasets=datasets, warnings=list(warnings(a, b)), changes=changes(a, b)
     )
 
 

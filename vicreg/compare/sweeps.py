@@ -19,8 +19,7 @@ INTERVAL = "Of one seed, in brackets, the 95 % interval over test images;"
 def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem: Path) -> None:
     """Write `stem`.svg, .png, .md and .csv: top-1 of the online evaluation, a line for each label.
 
-    scores, settings: see `vicreg.compare.experiments.online`. Where a label has several seeds, its line is their mean,
-    and a band reaches from the lowest to the highest.
+    scores, settings: see `vicreg.compare.experiments.online`. The line of several seeds is their mean, in a band.
     """
     styles = style.styles(scores["label"].unique(), baseline="")
     draw = partial(draw_curves, curves=mean_curves(scores), styles=styles)

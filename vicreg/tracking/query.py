@@ -29,12 +29,10 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
     client, experiment_id = store.store(uri)
     tags = {"stage": stage, "study": study, "encoder": encoder} | ({"probe": probe} if probe else {})
     query = " and ".join(["attributes.status = 'FINISHED'", *(f"tags.{key} = '{tag}'" for key, tag in tags.items())])
-    newest_first = client.search_runs(
-        [experiment_id], query, order_by=["attributes.start_time DESC"], max_results=10_000
-    )
-    if not newest_first:
+    newest = client.search_runs([experiment_id], query, max_results=10_000, order_by=["attributes.start_time DESC"])
+    if not newest:
         raise ValueError(f"no experiment has a finished run of {encoder!r} in the study {study!r} (stage {stage})")
-    rows = [{"run_id": r.info.run_id, "params": r.data.params, **r.data.tags, **r.data.metrics} for r in newest_first]
+    rows = [{"run_id": r.info.run_id, "params": r.data.params, **r.data.tags, **r.data.metrics} for r in newest]
     return pd.DataFrame(rows).drop_duplicates(["experiment", "dataset"])[::-1]
 
 
