@@ -169,7 +169,7 @@ def test_predict_says_which_probes_there_are(study):
     assert "choose from linear" in said
     said = refused("predict", picture, "--dataset", "cifar10")
     assert "no dataset 'cifar10': choose from primary (primary pictures), transfer (transfer pictures)" in said
-    assert "run `dvc repro linear_eval@random`" in refused("predict", picture, "-e", "random")
+    assert "run `dvc repro linear_eval" in refused("predict", picture, "-e", "random")
     shutil.copy("models/embedded/cifar_aug.safetensors", "elsewhere.safetensors")
     assert "its probes cannot be found" in refused("predict", picture, "-e", "elsewhere.safetensors")
 
@@ -198,7 +198,7 @@ def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
     images.save(replace(known, name="Shapes-10 (drawn)", synthetic=True), paths)
     assert "of a photo it says nothing" in vicreg("predict", "../pictures/00003.png", "--dataset", "shapes10")
     shutil.rmtree(paths)
-    assert "run `dvc repro download@primary`" in refused("predict", "../pictures/00003.png")
+    assert "run `dvc repro download" in refused("predict", "../pictures/00003.png")
 
 
 def test_predict_refuses_probes_that_were_trained_on_other_weights(study):
