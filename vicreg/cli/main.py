@@ -49,9 +49,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 argument = functools.partial(typer.Argument, show_default=False)
 out_option = functools.partial(typer.Option, "--out", "-o")
-NAME_OR_FILE = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
+ENCODER = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
 EncoderName = Annotated[
-    str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=NAME_OR_FILE, autocompletion=complete)
+    str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=ENCODER, autocompletion=complete)
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")]
 Stem = Annotated[Path, out_option(help="What to call the files, without their endings.", metavar="STEM")]
@@ -155,7 +155,7 @@ def loss(
 
 @command
 def export(
-    encoder: Annotated[str, argument(metavar="ENCODER", help=NAME_OR_FILE, autocompletion=complete)],
+    encoder: Annotated[str, argument(metavar="ENCODER", help=ENCODER, autocompletion=complete)],
     out: Annotated[
         Path | None, out_option(help="The folder to write into; it is made.", show_default="the encoder's name")
     ] = None,
@@ -197,9 +197,8 @@ def report(
     from vicreg.compare.reports import find
     from vicreg.compare.side_by_side import document
 
-    page = document(find(a), find(b))
     with atomic.writing(out) as stream:
-        stream.write(page.encode())
+        stream.write(document(find(a), find(b)).encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing but itself")
 
 
@@ -240,10 +239,9 @@ def sweep(
     `dvc exp run -n scale-0.4 -S aug.scale_min=0.4` makes one and names it; "workspace" is what "dvc repro" ran here.
     A figure and a table are made (.svg, .png; .md, .csv):
 
-    - without --by, of the online evaluation, a linear classifier every few epochs of pretraining; LABEL=A,B,C draws the
-      experiments A, B and C, which differ in their seeds, as one
-    - with --by, of the linear probe at each value of that parameter, on both datasets; the experiments must not differ
-      in anything else than that and their seeds
+    - without --by, of the online evaluation during pretraining; LABEL=A,B,C draws A, B and C, which differ in their
+      seeds, as one
+    - with --by, of the linear probe at each value of that parameter; nothing else may differ but the seeds
     """
     from vicreg.compare import experiments as tracked
     from vicreg.compare import sweeps

@@ -7,7 +7,6 @@ import pandas as pd
 from vicreg.compare.frames import MACHINE, differing, groups
 from vicreg.tracking import query
 
-PROBE = "linear"
 IGNORED = rf"code|weights|digest\..*|(.*\.)?seed|{MACHINE}"  # parameters that may differ between experiments
 
 
@@ -49,7 +48,7 @@ def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> pd
     Raises ValueError as `online` does, and where the experiments do not record or do not differ in that parameter, or
     differ in others than it and the seed: then the figure would show what these did.
     """
-    runs = select(query.finished_runs(study, encoder, "linear_eval", PROBE), dict.fromkeys(names))
+    runs = select(query.finished_runs(study, encoder, "linear_eval", "linear"), dict.fromkeys(names))
     for name, datasets in groups(runs, "experiment"):
         if others := different(datasets):
             raise ValueError(f"the datasets of {name!r} were run with different {others}: run it again")

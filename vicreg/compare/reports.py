@@ -14,7 +14,6 @@ from vicreg.io import yaml
 FILE = "metrics.json"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
 SCORES = ["top1", "top1_low", "top1_high", "top5"]
-GAINS = ["gain", "gain_low", "gain_high"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Report:
     """The metrics.json of a study, and its parameters.
 
     name: what the user called it; origin: where it was found, in words; facts: see `vicreg.reporting.metrics.facts`.
-    scores: dataset, probe, encoder, SCORES and GAINS, a row for each encoder that ran; gains may be missing.
+    scores: a row for each encoder that ran: dataset, probe, encoder, SCORES; gain, gain_low, gain_high may be missing.
     params: its params.yaml, None where none is certain to be its own.
     """
 
@@ -43,11 +42,6 @@ class Report:
         return self.facts.get("source") in ("synthetic", "embedded")
 
     @property
-    def recipes(self) -> dict[str, dict[str, Any]]:
-        """How each encoder was trained; older reports do not tell."""
-        return self.facts.get("recipes", {})
-
-    @property
     def settings(self) -> dict[str, str]:
         """The study's name, protocol, seed and sizes."""
         facts = self.facts
@@ -62,7 +56,7 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
     """
     try:
         content = json.loads(data)
-        facts = content["study"]
+        facts = {"recipes": {}} | content["study"]  # how each encoder was trained, which older reports do not tell
         rows = [
             {"dataset": dataset, "probe": probe, "encoder": encoder, **numbers}
             for dataset in facts["datasets"]
@@ -70,7 +64,7 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
             for probe, numbers in entry.items()
             if isinstance(numbers, dict)  # else it says why there are none
         ]
-        scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, *GAINS])
+        scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, "gain", "gain_low", "gain_high"])
         if not (scores[SCORES] >= 0).all(axis=None):
             raise ValueError("an accuracy is no number")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

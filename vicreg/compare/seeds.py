@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -46,15 +47,13 @@ def check(reports: Sequence[Report]) -> None:
     """Raise ValueError unless these are reports of one study, on the same images, that differ in their seeds alone."""
     if len(reports) < 2:
         raise ValueError("one seed has no spread: name the reports of several, as `dvc exp run -S seed=1` makes them")
-    names: dict[int, str] = {}
-    for report in reports:
-        if (seed := seed_of(report)) in names:
-            raise ValueError(f"{names[seed]!r} and {report.name!r} both have the seed {seed}: name one of them")
-        names[seed] = report.name
+    for one, other in combinations(reports, 2):
+        if (seed := seed_of(one)) == seed_of(other):
+            raise ValueError(f"{one.name!r} and {other.name!r} both have the seed {seed}: name one of them")
     for settings, free in (
         ([identity(report) for report in reports], "seed|source"),
         ([flat(report.params) for report in reports if report.params], FREE),
-        ([flat(report.recipes) for report in reports if report.recipes], FREE_OF_RECIPE),
+        ([flat(report.facts["recipes"]) for report in reports if report.facts["recipes"]], FREE_OF_RECIPE),
     ):
         if words := [f"{key} ({' and '.join(dict.fromkeys(v))})" for key, v in differing(settings, free).items()]:
             raise ValueError(f"these reports should differ in their seeds alone; they differ in {', '.join(words)}")
@@ -98,8 +97,8 @@ def warnings(reports: Sequence[Report]) -> Iterator[str]:
     """What else than the seed may have made the reports differ."""
     if unknown := [report for report in reports if not report.params]:
         names = ", ".join(escape(report.name) for report in unknown)
-        told = "the encoders' recipes and the sizes" if all(report.recipes for report in unknown) else "the sizes"
-        yield f"The parameters of {names} are not known beyond {told} below, so that they may differ in others."
+        what = "the encoders' recipes and the sizes" if all(r.facts["recipes"] for r in unknown) else "the sizes"
+        yield f"The parameters of {names} are not known beyond {what} below, so that they may differ in others."
     for what, fact in (("commits", "commit"), ("versions of libraries", "versions")):
         if len({str(report.facts.get(fact)) for report in reports}) > 1:
             yield f"The reports were made with different {what}, which may have changed results too."

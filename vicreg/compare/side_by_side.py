@@ -13,7 +13,6 @@ from vicreg.reporting.markdown import interval, percent, points
 from vicreg.reporting.page import html
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-PACKAGES = ("vicreg.compare", "vicreg.reporting.page")  # that have templates of this page
 
 
 def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, float, float]:
@@ -31,7 +30,9 @@ def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, f
 def document(a: Report, b: Report) -> str:
     """Return the page; it loads nothing from anywhere."""
     environment = html.environment()
-    environment.loader = ChoiceLoader([PackageLoader(package, "templates") for package in PACKAGES])
+    environment.loader = ChoiceLoader(
+        [PackageLoader(p, "templates") for p in ("vicreg.compare", "vicreg.reporting.page")]
+    )
     environment.filters |= {"percent": percent, "points": points}
     environment.globals |= {"interval": interval, "MISSING": MISSING}
     datasets = [dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets]
@@ -76,10 +77,10 @@ def warnings(a: Report, b: Report) -> Iterator[str]:
 
 def changes(a: Report, b: Report) -> list[tuple[str, ...]]:
     """(name, value of A, value of B) of what differs: of all parameters, or of what the reports tell."""
-    rows = a.recipes.keys() & b.recipes.keys()
+    rows = a.facts["recipes"].keys() & b.facts["recipes"].keys()
     settings = []
     for report in (a, b):
-        recipes = {row: recipe for row, recipe in report.recipes.items() if row in rows}
+        recipes = {row: recipe for row, recipe in report.facts["recipes"].items() if row in rows}
         values = flat(report.params or {}) if a.params and b.params else report.settings | flat(recipes)
         facts, seconds = report.facts, report.facts.get("seconds", {}).get("total")
         about = {"hardware": facts.get("device"), "seconds in all": seconds, "versions": facts.get("versions", {})}

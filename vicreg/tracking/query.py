@@ -7,7 +7,6 @@ import pandas as pd
 
 from vicreg.tracking import store
 
-SCORES = ("top1", "top5")
 KEYS = (  # an address in params.yaml, as -S of `dvc exp run` has it -> the key that a run's recipe has
     (r"(aug|policies\.[^.]+)\.", "policy."),
     (r"methods\.[^.]+\.", "method."),
@@ -39,9 +38,9 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
 def online_curve(run_id: str) -> pd.DataFrame:
     """Return the online evaluation of a pretraining: epoch, top1, top5; without rows where there was none."""
     client, _ = store.store(store.tracking_uri())
-    history = {score: client.get_metric_history(run_id, f"online/{score}") for score in SCORES}
+    history = {score: client.get_metric_history(run_id, f"online/{score}") for score in ("top1", "top5")}
     scores = {score: {point.step: point.value for point in points} for score, points in history.items()}
-    return pd.DataFrame(scores, columns=SCORES).sort_index().rename_axis("epoch").reset_index()
+    return pd.DataFrame(scores).sort_index().rename_axis("epoch").reset_index()
 
 
 def recorded_key(parameter: str, params: Collection[str]) -> str | None:
