@@ -93,7 +93,7 @@ def refused(*arguments: object) -> str:
     return told[0]
 
 
-def test_embed_gives_the_representations_of_a_folder_bit_for_bit(study):
+def test_embed_gives_representations_bit_for_bit(study):
     said = vicreg("embed", "../pictures", "--encoder", "cifar_aug", "--out", "found.npz", "--device", "cpu")
     found = np.load("found.npz")
     file = Path("models/embedded/cifar_aug.safetensors")
@@ -105,7 +105,7 @@ def test_embed_gives_the_representations_of_a_folder_bit_for_bit(study):
     assert said.strip().endswith("found.npz: 40 images x 16 numbers, by models/embedded/cifar_aug.safetensors")
 
 
-def test_embed_takes_an_encoder_by_its_path_too_and_outside_a_study(study, monkeypatch):
+def test_embed_takes_an_encoder_by_its_path(study, monkeypatch):
     file = (study / "models/embedded/random.safetensors").absolute()
     monkeypatch.chdir(study.parent)
     vicreg("embed", "pictures", "-e", file)
@@ -126,7 +126,7 @@ def test_embed_says_what_is_wrong_with_a_folder(study):
     assert "--out empty: name a file for NumPy" in refused("embed", "../pictures", "--out", "empty")
 
 
-def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(study):
+def test_a_missing_encoder_is_an_error_that_lists_others(study):
     said = refused("embed", "../pictures", "--encoder", "cifar_big")
     assert "no encoder cifar_big: choose from cifar_aug, random, resnet50_paper, or give the path of a" in said
     assert "there is no encoder elsewhere/x.safetensors: check its path" in refused("export", "elsewhere/x.safetensors")
@@ -137,7 +137,7 @@ def test_an_encoder_that_is_not_there_is_an_error_that_lists_those_there_are(stu
     assert "choose from random, imagenet_aug, cifar_aug, resnet50_paper" in said
 
 
-def test_outside_a_study_a_name_is_an_error_that_says_what_to_do(study, monkeypatch):
+def test_outside_a_study_a_name_is_an_error(study, monkeypatch):
     monkeypatch.chdir(study.parent)
     said = refused("embed", "pictures")
     assert "no params.yaml here" in said and "give the path of a .safetensors file" in said
@@ -150,7 +150,7 @@ def test_a_file_that_holds_no_encoder_is_a_clear_error(study, command):
     assert "x.safetensors is not an encoder of this project" in refused(*command, *named)
 
 
-def test_predict_names_the_likeliest_classes_with_the_probabilities_of_the_probe(study):
+def test_predict_names_the_most_probable_classes(study):
     files = ["../pictures/00003.png", "../pictures/00007.png"]
     said = vicreg("predict", *files, "--top", "3")
     paths = Paths("embedded")
@@ -201,7 +201,7 @@ def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
     assert "run `dvc repro download" in refused("predict", "../pictures/00003.png")
 
 
-def test_predict_refuses_probes_that_were_trained_on_other_weights(study):
+def test_predict_refuses_probes_of_other_weights(study):
     save_encoder(Path("models/embedded/cifar_aug.safetensors"), seed=1)
     assert "belongs to other weights" in refused("predict", "../pictures/00003.png")
 
@@ -216,7 +216,7 @@ def test_an_image_that_is_none_is_an_error_where_it_was_named(study, command, co
     assert f"odd.png cannot be used as an image: {why}" in refused(command, "../pictures/00000.png", "odd.png")
 
 
-def test_loss_shows_the_terms_of_the_pair_and_of_each_image_with_itself(study):
+def test_loss_shows_the_terms_of_each_pair(study):
     said = vicreg("loss", "../pictures/00001.png", "../pictures/00002.png")
     method = builders.load_method(Path("models/embedded/cifar_aug.safetensors"))
     with torch.inference_mode():
@@ -244,7 +244,7 @@ def test_loss_needs_a_projector(study):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_each_command_has_an_example_and_explains_every_option(command):
+def test_each_help_has_an_example_and_every_option(command):
     said = vicreg(command, "--help")
     assert f"Example: vicreg {command} " in said
     known = main.app.registered_commands
@@ -262,7 +262,7 @@ def test_no_command_at_all_shows_the_help():
     assert "embed" in vicreg(status=2)
 
 
-def test_a_bug_shows_where_it_happened_and_so_does_what_can_be_mended_on_request(study, monkeypatch):
+def test_a_bug_shows_a_traceback_and_an_error_on_request(study, monkeypatch):
     assert isinstance(failure("embed", "nowhere"), SystemExit)
     monkeypatch.setenv("VICREG_TRACEBACK", "1")
     assert isinstance(failure("embed", "nowhere"), ValueError)
@@ -279,7 +279,7 @@ def failure(*arguments: str) -> BaseException | None:
     return CliRunner().invoke(main.app, arguments).exception
 
 
-def test_the_console_script_starts_within_a_second_and_without_torch():
+def test_the_console_script_starts_fast_without_torch():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([CONSOLE, "--help"], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -312,7 +312,7 @@ def test_the_study_of_an_encoder_is_known_by_where_it_lies(tmp_path, monkeypatch
         assert study_of(Path(place)) is None, place
 
 
-def test_embed_and_predict_agree_with_the_stages_of_a_finished_study(finished_study: Repository, tmp_path, monkeypatch):
+def test_embed_and_predict_agree_with_the_stages(finished_study: Repository, tmp_path, monkeypatch):
     monkeypatch.chdir(finished_study.copy(tmp_path / "repository").folder)
     paths = Paths("embedded")
     features, split = load_arrays(paths.features("cifar_aug", "primary")), load_arrays(paths.split)

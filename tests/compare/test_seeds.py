@@ -113,7 +113,7 @@ def reports_of(*params: dict[str, Any] | None) -> list[Report]:
     ]
 
 
-def test_parameters_other_than_the_seed_are_compared_between_all_reports() -> None:
+def test_parameters_other_than_the_seed_are_compared() -> None:
     one, other = ({"seed": seed, "aug": {"scale_min": scale}, "device": "cpu"} for seed, scale in ((1, 0.2), (2, 0.4)))
     repetitions.check(reports_of(None, one, {**one, "seed": 2, "device": "cuda"}))
     for reports in (reports_of(one, other), reports_of(None, one, other)):
@@ -121,7 +121,7 @@ def test_parameters_other_than_the_seed_are_compared_between_all_reports() -> No
             repetitions.check(reports)
 
 
-def test_recipes_in_the_reports_are_compared_but_for_seed_and_code() -> None:
+def test_recipes_are_compared_but_for_seed_and_code() -> None:
     for seed, epochs in ((0, 3), (1, 3), (2, 4)):
         recipe = {"seed": seed, "code": str(seed), "device": "cpu", "epochs": epochs, "policy": {"name": "aug"}}
         written(f"s{seed}", seed, recipes={"cifar_aug": recipe})
@@ -141,7 +141,7 @@ def test_what_is_not_known_to_be_the_same_is_told() -> None:
     assert "different commits" in told
 
 
-def test_a_study_without_the_linear_probe_has_a_figure_of_another() -> None:
+def test_without_the_linear_probe_another_is_drawn() -> None:
     for seed in (0, 1):
         report = written(f"s{seed}", seed)
         for dataset in ("cifar10", "cifar100"):
@@ -153,7 +153,7 @@ def test_a_study_without_the_linear_probe_has_a_figure_of_another() -> None:
     assert "Knn probe: on average" in Path("out.md").read_text(encoding="utf-8")
 
 
-def test_a_report_without_numbers_is_refused_before_anything_is_written() -> None:
+def test_a_report_without_numbers_is_refused() -> None:
     for seed in (0, 1):
         written(f"s{seed}", seed, {"random": None, "b": None})
     assert "s0/metrics.json holds no accuracies" in seeds("s0", "s1", "--out", "out", status=1)

@@ -79,7 +79,7 @@ class Words(HTMLParser):
         return " ".join(self.words)
 
 
-def test_the_page_shows_both_numbers_and_the_difference_with_its_interval(tmp_path):
+def test_the_page_shows_numbers_and_their_difference(tmp_path):
     a = written(tmp_path / "a", report(random=0.34, learned=0.64, gone=0.5))
     b = written(tmp_path / "b", report(random=0.345, learned=0.7, new=0.6))
     text = Words(page(a, b)).text
@@ -90,7 +90,7 @@ def test_the_page_shows_both_numbers_and_the_difference_with_its_interval(tmp_pa
     assert "A is ahead" in Words(page(b, a)).text
 
 
-def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
+def test_the_interval_of_a_difference_covers_it():
     rng = np.random.default_rng(0)
     count, shares, covered = 400, (0.6, 0.7), 0
     for _ in range(2000):
@@ -105,7 +105,7 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
     assert 0.93 < covered / 2000 < 0.97
 
 
-def test_the_page_needs_nothing_but_itself_and_shows_names_as_they_are_written(tmp_path):
+def test_the_page_loads_nothing_and_escapes_names(tmp_path):
     odd = "<script>alert(1)</script>"
     a, b = report(random=0.3), report(random=0.4)
     for found in (a, b):
@@ -133,7 +133,7 @@ def test_what_differs_is_listed_and_what_is_equal_is_not(tmp_path):
     assert "Nothing that the reports record." in page(tmp_path / "a", tmp_path / "a")
 
 
-def test_of_reports_with_recipes_what_trained_encoders_differently_is_listed(tmp_path):
+def test_recipes_that_differ_are_listed(tmp_path):
     pages = []
     for name, scale in (("a", 0.2), ("b", 0.4)):
         content = report(random=0.3)
@@ -220,7 +220,7 @@ def committed(folder: Path, top1: float, scale: str, message: str) -> str:
     return git("rev-parse", "HEAD")
 
 
-def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(repository):
+def test_parameters_changed_since_a_report_are_not_its_own(repository):
     for changed, own in ({}, True), ({"epochs": 99}, False):
         write_parameters(repository, **parameters(0.3, **changed))
         git("commit", "--quiet", "--all", "--message", "Other parameters")
@@ -238,7 +238,7 @@ def test_parameters_that_changed_since_a_report_are_not_taken_for_its_own(reposi
         ("HEAD~1:reports/s", 0.3, 0.2),
     ],
 )
-def test_a_study_is_found_by_folder_name_revision_or_experiment_with_its_parameters(repository, name, top1, scale):
+def test_a_study_is_found_with_its_parameters(repository, name, top1, scale):
     found = reports.find(name)
     assert found.scores["top1"].item() == top1
     assert found.params == {"study": "s", **parameters(scale)}
@@ -261,12 +261,12 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
         ("HEAD:../..", r"holds no"),
     ],
 )
-def test_a_study_that_is_not_there_is_an_error_that_says_what_there_is(repository, name, message):
+def test_a_missing_study_is_an_error_that_lists_others(repository, name, message):
     with pytest.raises(ValueError, match=message):
         reports.find(name)
 
 
-def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
+def test_experiments_of_one_name_need_their_commits(repository):
     head = git("rev-parse", "HEAD")
     git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/quick-idea", head)
     with pytest.raises(
@@ -276,7 +276,7 @@ def test_experiments_of_one_name_are_told_apart_by_their_commits(repository):
     assert reports.find(head).scores["top1"].item() == 0.5
 
 
-def test_outside_a_repository_folders_are_compared_and_other_names_are_errors(tmp_path, monkeypatch):
+def test_outside_a_repository_folders_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "a", report(random=0.3))
     assert "CIFAR-10" in page("a", "a")

@@ -101,7 +101,7 @@ def cells(path: str, first: str) -> list[str]:
     return found
 
 
-def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
+def test_curves_come_from_the_newest_runs() -> None:
     sweep("workspace", "larger", "--out", "curves")
     found = [(row["label"], int(row["epoch"]), float(row["top1"])) for row in rows("curves.csv")]
     assert found == [("workspace", 4, 0.25), ("workspace", 8, 0.5), ("larger", 4, 0.3), ("larger", 8, 0.6)]
@@ -111,7 +111,7 @@ def test_the_curves_of_experiments_come_back_from_their_newest_runs() -> None:
     assert Path("curves.png").stat().st_size > 5000
 
 
-def test_the_accuracy_stands_against_the_parameter_in_the_order_of_its_values() -> None:
+def test_accuracy_against_a_parameter_in_order() -> None:
     sweep("workspace", "larger", "quick idea", "--by", "aug.scale_min", "--out", "scale")
     found = rows("scale.csv")
     assert [row["dataset"] for row in found] == [dataset for dataset in DATASETS for _ in SCALES]
@@ -152,12 +152,12 @@ def test_a_name_with_an_equals_sign_is_a_name() -> None:
     assert experiments.labels(["x=lr=0.1", "y=b,c,b"], known) == {"lr=0.1": "x", "b": "y", "c": "y"}
 
 
-def test_labels_that_differ_in_their_seeds_alone_have_no_settings() -> None:
+def test_labels_that_differ_in_seeds_have_no_settings() -> None:
     _, settings = experiments.online(["workspace", "seed-1"], "embedded", "cifar_aug")
     assert list(settings.index) == ["workspace", "seed-1"] and list(settings.columns) == []
 
 
-def test_datasets_that_were_run_with_different_parameters_are_refused() -> None:
+def test_datasets_of_different_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different policy\.scale_min"):
         experiments.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
 
@@ -274,7 +274,7 @@ def test_a_sweep_goes_by_any_address_of_its_parameter() -> None:
         assert list(scores["value"].unique()) == ["0.2", "0.4"]
 
 
-def test_runs_on_different_machines_or_of_different_code_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_other_machines_or_code_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
         monkeypatch.setenv("DVC_EXP_NAME", name)
         params = {"seed": 0, "code": name, "device": device, "epochs": 5 + (name == "gpu")}
