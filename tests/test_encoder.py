@@ -10,10 +10,11 @@ import torch
 from conftest import digest
 from safetensors.torch import load_file, save_file
 
-from vicreg.io import plugins, weights
-from vicreg.methods import pretrained
+from vicreg.data.images import Images
+from vicreg.evaluation import pair_loss
+from vicreg.io import weights
+from vicreg.jobs import online_eval
 from vicreg.nn import encoder
-from vicreg.nn.mlp import mlp
 from vicreg.study import builders, params
 
 PARAMS = params.load()
@@ -29,6 +30,40 @@ def small(name="cifar_aug", width=2):
     )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     return values, builders.build(values, name, pixels), pixels
+
+
+def test_channel_statistics_are_numpys_over_all_pixels():
+    pixels = np.random.default_rng(0).integers(0, 200, (7, 5, 4, 3), dtype=np.uint8)
+    mean, std = encoder.channel_statistics(pixels)
+    np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)))
+
+
+def test_an_encoder_normalises_uint8_and_floats_alike():
+    class Same(torch.nn.Module):
+        dimension = 3
+
+        def forward(self, x):
+            return x
+
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    frozen = encoder.Encoder(Same(), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    expected = (images / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
+        3, 1, 1
+    )
+    torch.testing.assert_close(frozen(images), expected)
+    torch.testing.assert_close(frozen(images / 255), expected)
+
+
+def test_representations_do_not_depend_on_the_batch_an_image_is_in_and_leave_the_encoder_as_it_was():
+    _, method, pixels = small()
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    whole = encoder.represent(method.encoder, pixels, torch.device("cpu"))
+    parts = encoder.represent(method.encoder, pixels, torch.device("cpu"), batch_size=7)
+    np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-5)
+    assert whole.dtype == np.float32 and whole.shape == (40, 16)
+    for key, value in method.state_dict().items():
+        assert torch.equal(value, before[key]), f"{key} changed while it was frozen"
 
 
 def test_the_same_seed_gives_every_encoder_of_a_backbone_the_same_initial_weights():
@@ -159,57 +194,48 @@ def test_a_digest_tells_values_names_types_and_shapes_apart_and_not_how_they_lie
     assert weights.digest(method) != before
 
 
-def published_file(path, full):
-    from torchvision.models import resnet50
+class Learning(torch.nn.Module):
+    """An encoder whose batch norm goes on learning in evaluation mode."""
 
-    network = resnet50()
-    del network.fc
-    tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("fc.")}
-    if full:
-        head = mlp(2048, 32, 3)
-        tensors = {f"module.backbone.{key}": value for key, value in tensors.items()}
-        tensors |= {f"module.projector.{key}": value for key, value in head.state_dict().items()}
-        tensors = {"epoch": 1, "model": tensors}
-    torch.save(tensors, path)
-    return network
+    dimension = 3
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm.train()(x.float()).mean(dim=(2, 3))
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_published_weights_of_either_kind_give_torchvisions_resnet50_on_enlarged_images(tmp_path, full):
-    network = published_file(tmp_path / "resnet50.pth", full)
-    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=64)
-    method: Any = pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "resnet50.pth"))
-    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    from torchvision.transforms.v2.functional import normalize, resize
-
-    network.fc = torch.nn.Identity()
-    x = normalize(images / 255, pretrained.IMAGENET_MEAN, pretrained.IMAGENET_STD)
-    expected = network.eval()(resize(x, [64, 64], antialias=True))
-    torch.testing.assert_close(method.encoder.eval()(images), expected, rtol=1e-3, atol=1e-4)
-    assert isinstance(method.projector, torch.nn.Module) == full
-    encoder.save(
-        tmp_path / "y.safetensors", method, {"backbone": "resnet50", "parameters": {"width": 4, "image_size": 64}}
-    )
-    frozen = encoder.load(tmp_path / "y.safetensors")
-    head = encoder.load_projector(tmp_path / "y.safetensors", frozen.dimension)
-    torch.testing.assert_close(frozen.eval()(images), expected, rtol=1e-3, atol=1e-4)
-    assert (head is not None) == full
+def test_an_encoder_that_changes_while_it_is_frozen_stops_the_study_and_the_tensors_are_named():
+    pixels, device = small()[2], torch.device("cpu")
+    message = r"changed while it was frozen, in 3 of 5 tensors: norm\.num_batches_tracked, norm\.running_mean"
+    with pytest.raises(RuntimeError, match=message):
+        encoder.represent(Learning(), pixels, device)
+    labels = np.arange(40, dtype=np.int64) % 4
+    known = Images(pixels, labels, np.full(40, "train"), tuple("abcd"), "made up", False)
+    with pytest.raises(RuntimeError, match=message):
+        online_eval.evaluate(Learning(), known, 0, device)
+    with pytest.raises(RuntimeError, match=message):
+        pair_loss.embeddings(Learning(), torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
 
 
-class Evil:
-    def __reduce__(self):
-        return (print, ("code ran",))
+def test_representations_that_are_not_finite_are_counted_and_stop_the_study():
+    _, method, pixels = small()
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
+    class Overflowing(torch.nn.Module):
+        def forward(self, x):
+            found = method.encoder(x)
+            return torch.where(x[:, 0, :1, 0] > inputs[:, 0, 0, 0].median(), torch.inf, found)
 
-@pytest.mark.parametrize("content", [Evil(), {"conv1.weight": torch.zeros(1)}, [1, 2]])
-def test_published_weights_that_are_something_else_are_refused(tmp_path, content, capsys):
-    torch.save(content, tmp_path / "w.pth")
-    backbone = plugins.member("backbones", "resnet50").build(width=4, image_size=32)
-    with pytest.raises(ValueError, match=r"published\.weights = .*w\.pth"):
-        pretrained.build(encoder.Encoder(backbone), width=4, weights=str(tmp_path / "w.pth"))
-    assert "code ran" not in capsys.readouterr().out
-
-
-def test_published_weights_that_are_not_there_are_a_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="Download the file by hand"):
-        pretrained.read(str(tmp_path / "nothing.pth"))
+    bad = int((inputs[:, 0, 0, 0] > inputs[:, 0, 0, 0].median()).sum())
+    message = rf"{bad} of 40 representations are not finite: the weights diverged.*`optimizer.base_lr`.*`precision: flo"
+    with pytest.raises(ValueError, match=message):
+        encoder.represent(Overflowing(), pixels, torch.device("cpu"))
+    with pytest.raises(ValueError, match=message):
+        pair_loss.embeddings(Overflowing(), inputs, torch.device("cpu"))
+    with torch.no_grad():
+        method.encoder.backbone.conv1.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="40 of 40 representations"):
+        encoder.represent(method.encoder, pixels, torch.device("cpu"))

@@ -230,6 +230,7 @@ def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
     report["study"]["seed"] = True
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
     assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
-    assert "no folder" in seeds("a", "encoders", "--out", ".", status=1)
+    written("b", 1)
+    assert "no folder" in seeds("a", "b", "--out", ".", status=1)
     assert "one seed has no spread" in seeds("a", "--out", "x", status=1)
-    assert "without an ending" in seeds("a", "encoders", "--out", "x.md", status=1)
+    assert "without an ending" in seeds("a", "b", "--out", "x.md", status=1)

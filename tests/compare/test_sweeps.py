@@ -22,7 +22,8 @@ DATASETS = ("Shapes-10 (drawn)", "Shapes-100 (drawn)")
 
 
 def tracked(stage: str, dataset: str, params: dict[str, Any], encoder: str = "cifar_aug") -> Any:
-    tags = runs.RunTags(stage, "embedded", dataset, encoder, "linear" if stage == "linear_eval" else None)
+    probe = "linear" if stage == "linear_eval" else None
+    tags = runs.RunTags(stage=stage, study="embedded", dataset=dataset, encoder=encoder, probe=probe)
     return runs.run(stage, tags=tags, fingerprint="ab" * 32, params=params)
 
 
@@ -126,8 +127,8 @@ def test_seeds_are_joined_by_their_mean() -> None:
     found = [(row["label"], row["experiment"], row["seed"], row["epoch"], row["top1"]) for row in rows("curves.csv")]
     assert found[2:4] == [("0.2", "seed-1", "1", "4", "0.3"), ("0.2", "seed-1", "1", "8", "0.6")]
     means = sweeps.mean_curves(pd.read_csv("curves.csv", dtype={"label": str}))
-    of_one = means[means["label"] == "0.2"][["epoch", "mean", "min", "max"]]
-    np.testing.assert_allclose(of_one, [[4, 0.275, 0.25, 0.3], [8, 0.55, 0.5, 0.6]])
+    joined = means[means["label"] == "0.2"][["epoch", "mean", "min", "max"]]
+    np.testing.assert_allclose(joined, [[4, 0.275, 0.25, 0.3], [8, 0.55, 0.5, 0.6]])
     assert "band: lowest to highest" in Path("curves.svg").read_text(encoding="utf-8")
     assert cells("curves.md", "0.4") == ["0.4", "0.4", "0, 1", "32.5", "65.0"]  # label, scale_min, seeds, epochs
 
@@ -261,16 +262,10 @@ def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.Mon
     ],
 )
 def test_an_address_in_params_yaml_leads_to_a_recorded_key(address: str, key: str | None) -> None:
-    recorded = (
-        "policy.name",
-        "policy.scale_min",
-        "method.name",
-        "method.variance",
-        "method.projector_width",
-        "linear.lr",
-    )
-    recorded += ("backbone.stem", "backbone.width", "optimizer.base_lr", "linear.epochs", "epochs", "seed", "precision")
-    assert query.recorded_key(address, (*recorded, "data.fractions.pretrain", "data.fractions.probe")) == key
+    recorded = ["policy.name", "policy.scale_min", "method.name", "method.variance", "method.projector_width"]
+    recorded += ["backbone.name", "backbone.stem", "backbone.width", "data.fractions.pretrain", "data.fractions.probe"]
+    recorded += ["optimizer.base_lr", "linear.lr", "linear.epochs", "epochs", "seed", "precision"]
+    assert query.recorded_key(address, recorded) == key
 
 
 def test_a_sweep_goes_by_any_address_of_its_parameter() -> None:

@@ -3,6 +3,7 @@
 The copy is `../shared/cifar`, whose `unpack.py` writes the images in the layouts that people have.
 """
 
+import hashlib
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,8 @@ SIZES = {
     "cifar100": ("transfer", {"probe_train": 45_000, "probe_test": 15_000}),
 }
 FULL = {"pretrain": 1.0, "probe": 1.0}
+# SHA-256 of the keys of CIFAR-10's images for each purpose, in order: as ever.
+SPLIT = {"pretrain": "0f94ba1a620424df", "probe_train": "ef0ce7e1a1b65b5f", "probe_test": "bbc3de603e6fb3f8"}
 
 pytestmark = pytest.mark.skipif(not UNPACK.is_file(), reason="no genuine CIFAR images in ../shared/cifar")
 
@@ -62,6 +65,9 @@ def test_every_layout_is_genuine_and_is_split_the_same_way(dataset: str, tmp_pat
         for positions in purposes.values():
             counts = np.bincount(images.labels[positions], minlength=len(images.classes))
             assert counts.min() == counts.max()
+        if dataset == "cifar10":
+            prints = {name: hashlib.sha256(images.keys[part].tobytes()) for name, part in purposes.items()}
+            assert {name: digest.hexdigest()[:16] for name, digest in prints.items()} == SPLIT
         seen.append({name: images.pixels[positions] for name, positions in purposes.items()})
     for other in seen[1:]:
         assert all(np.array_equal(seen[0][name], other[name]) for name in sizes)

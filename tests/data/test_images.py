@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +88,12 @@ def test_images_come_back_from_a_folder_as_they_were(tmp_path: Path) -> None:
         assert np.array_equal(getattr(again, name), getattr(images, name))
     for name in ("classes", "name", "genuine", "synthetic", "totals"):
         assert getattr(again, name) == getattr(images, name)
+
+
+def test_a_part_can_be_saved(tmp_path: Path) -> None:
+    images = made_up()
+    save(images, tmp_path, np.array([7, 2]))
+    assert np.array_equal(load(tmp_path).pixels, images.pixels[[7, 2]])
 
 
 def test_a_digest_is_of_the_content_in_its_order_and_is_saved(tmp_path: Path) -> None:
@@ -179,9 +186,9 @@ def test_a_damaged_or_wrong_folder_names_itself(tmp_path: Path, damage: str, nam
         ("name", "\x1b[2J", "no name"),
     ],
 )
-def test_arrays_that_are_not_such_images_are_refused(field: str, value: object, message: str) -> None:
+def test_arrays_that_are_not_such_images_are_refused(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(made_up(), **{field: value})  # type: ignore[arg-type]
+        replace(made_up(), **{field: value})
 
 
 def test_images_of_any_size_with_and_without_labels(tmp_path: Path) -> None:

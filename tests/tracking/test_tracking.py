@@ -253,6 +253,7 @@ def test_a_run_that_somebody_deleted_begins_anew(root: Path, tmp_path: Path) -> 
 def test_four_processes_create_one_store(tmp_path: Path) -> None:
     work = "import os; run.artifact(os.__file__); [run.metrics({'loss': e}, step=e) for e in range(20)]"
     names = ["first", "second", "third", "fourth"]
+    (tmp_path / ".mlflow.db.part").write_text("what a kill left of a database")
     processes = [learn(tmp_path, name, work) for name in names]
     outputs = [process.communicate(timeout=180) for process in processes]
     assert outputs == [("begun\n", "")] * 4

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vicreg.io.section import Fraction, Positive, Probability, Section
+from vicreg.io.section import Fraction, NonNegative, Positive, Probability, Section
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as torchvision's ColorJitter numbers them
 
@@ -43,9 +43,9 @@ class Policy(Section):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     flip: Probability = 0.0
     jitter: Probability = 0.0
-    brightness: Probability = 0.0
-    contrast: Probability = 0.0
-    saturation: Probability = 0.0
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     grayscale: Probability = 0.0
     blur: tuple[Probability, Probability] = (0.0, 0.0)

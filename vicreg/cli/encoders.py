@@ -29,14 +29,12 @@ def resolve(encoder: str) -> Path:
     """The file of an encoder, given its name or path; raises ValueError that says what to do where there is none."""
     from vicreg.study.builders import describe
 
-    file = Path(encoder)
+    file, hint = Path(encoder), "check its path"
     if not encoder.endswith(SUFFIX):
         params = study_params()
         file = Paths(params["study"]).model(encoder)
         names = ", ".join(complete("") or params["rows"])
         hint = f"run `dvc repro pretrain@{encoder}`" if encoder in params["rows"] else f"choose from {names}"
-    else:
-        hint = "check its path"
     if not file.is_file():
         raise ValueError(f"there is no encoder {encoder}: {hint}, or give the path of a {SUFFIX} file")
     if reason := describe(file).get("not_run"):

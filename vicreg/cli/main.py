@@ -47,26 +47,22 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     return app.command()(with_short_errors)
 
 
-def argument(metavar: str, help: str, **options: Any) -> Any:
-    return typer.Argument(metavar=metavar, help=help, show_default=False, **options)
-
-
-def out_option(help: str, **options: Any) -> Any:
-    return typer.Option("--out", "-o", help=help, **options)
-
-
-NAME_OR_FILE = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
+argument = functools.partial(typer.Argument, show_default=False)
+out_option = functools.partial(typer.Option, "--out", "-o")
+ENCODER = "A name from the section `encoders` of params.yaml, or the path of a .safetensors file."
 EncoderName = Annotated[
-    str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=NAME_OR_FILE, autocompletion=complete)
+    str, typer.Option("--encoder", "-e", metavar="NAME|FILE", help=ENCODER, autocompletion=complete)
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, mps.")]
-Stem = Annotated[Path, out_option("What to call the files, without their endings.", metavar="STEM")]
+Stem = Annotated[Path, out_option(help="What to call the files, without their endings.", metavar="STEM")]
 
 
 @command
 def embed(
-    folder: Annotated[Path, argument("FOLDER", "A folder of images, and of folders with images.")],
-    out: Annotated[Path, out_option("The .npz file to write; one that is there is replaced.")] = Path("features.npz"),
+    folder: Annotated[Path, argument(metavar="FOLDER", help="A folder of images, and of folders with images.")],
+    out: Annotated[Path, out_option(help="The .npz file to write; one that is there is replaced.")] = Path(
+        "features.npz"
+    ),
     encoder: EncoderName = DEFAULT,
     device: Device = "auto",
 ) -> None:
@@ -106,7 +102,7 @@ def embed(
 
 @command
 def predict(
-    images: Annotated[list[Path], argument("IMAGE", "One or more images.")],
+    images: Annotated[list[Path], argument(metavar="IMAGE", help="One or more images.")],
     encoder: EncoderName = DEFAULT,
     dataset: Annotated[
         str, typer.Option(help="Whose classes to name: primary, the dataset that pretrained; transfer; or a name.")
@@ -135,8 +131,8 @@ def predict(
 
 @command
 def loss(
-    a: Annotated[Path, argument("A", "An image file.")],
-    b: Annotated[Path, argument("B", "Another image file.")],
+    a: Annotated[Path, argument(metavar="A", help="An image file.")],
+    b: Annotated[Path, argument(metavar="B", help="Another image file.")],
     encoder: EncoderName = DEFAULT,
     device: Device = "auto",
 ) -> None:
@@ -159,9 +155,9 @@ def loss(
 
 @command
 def export(
-    encoder: Annotated[str, argument("ENCODER", NAME_OR_FILE, autocompletion=complete)],
+    encoder: Annotated[str, argument(metavar="ENCODER", help=ENCODER, autocompletion=complete)],
     out: Annotated[
-        Path | None, out_option("The folder to write into; it is made.", show_default="the encoder's name")
+        Path | None, out_option(help="The folder to write into; it is made.", show_default="the encoder's name")
     ] = None,
     onnx: Annotated[bool, typer.Option(help="Write ONNX too, which needs packages: uv sync --extra onnx.")] = True,
 ) -> None:
@@ -169,11 +165,9 @@ def export(
 
     Example: `vicreg export cifar_aug --out cifar_aug/`
 
-    The folder gets:
-
-    - the weights (.safetensors), and what images they take and how they were trained (config.json)
-    - the same encoder as ONNX (.onnx), which other programs and languages can run, checked against PyTorch
-    - a model card (README.md): data, training, results and limits, taken from the files of the study
+    The folder gets the weights (.safetensors), what images they take and how they were trained (config.json), the same
+    encoder as ONNX (.onnx), which other programs can run, checked against PyTorch, and a model card (README.md): data,
+    training, results and limits, taken from the files of the study.
     """
     from vicreg.serving import export
 
@@ -184,9 +178,9 @@ def export(
 
 @command
 def report(
-    a: Annotated[str, argument("A", "The baseline; one of the above.")],
-    b: Annotated[str, argument("B", "What is compared with it; one of the above.")],
-    out: Annotated[Path, out_option("The page to write.")] = Path("side_by_side.html"),
+    a: Annotated[str, argument(metavar="A", help="The baseline; one of the above.")],
+    b: Annotated[str, argument(metavar="B", help="What is compared with it; one of the above.")],
+    out: Annotated[Path, out_option(help="The page to write.")] = Path("side_by_side.html"),
 ) -> None:
     """Show two studies or experiments side by side in one page: accuracies, differences, settings.
 
@@ -203,15 +197,14 @@ def report(
     from vicreg.compare.reports import find
     from vicreg.compare.side_by_side import document
 
-    page = document(find(a), find(b))
     with atomic.writing(out) as stream:
-        stream.write(page.encode())
+        stream.write(document(find(a), find(b)).encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing but itself")
 
 
 @command
 def seeds(
-    reports: Annotated[list[str], argument("REPORT", "As A and B of `vicreg report`; two or more.")],
+    reports: Annotated[list[str], argument(metavar="REPORT", help="As A and B of `vicreg report`; two or more.")],
     out: Stem,
 ) -> None:
     """Show what several seeds of a study gave, with the mean and the standard deviation.
@@ -225,7 +218,7 @@ def seeds(
     from vicreg.compare.reports import find
     from vicreg.compare.seeds import write_seeds
 
-    write_seeds([find(name) for name in dict.fromkeys(reports)], check_stem(out))
+    write_seeds([find(name) for name in dict.fromkeys(reports)], out)
     typer.echo(f"{out}.md, .svg, .png and .csv")
 
 
@@ -233,7 +226,7 @@ def seeds(
 def sweep(
     experiments: Annotated[
         list[str],
-        argument("EXPERIMENT", "Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds."),
+        argument(metavar="EXPERIMENT", help="Names as `dvc exp show` has them, or workspace; LABEL=A,B joins seeds."),
     ],
     out: Stem,
     by: Annotated[str, typer.Option(metavar="PARAMETER", help="The one that was swept, such as aug.scale_min.")] = "",
@@ -246,30 +239,22 @@ def sweep(
     `dvc exp run -n scale-0.4 -S aug.scale_min=0.4` makes one and names it; "workspace" is what "dvc repro" ran here.
     A figure and a table are made (.svg, .png; .md, .csv):
 
-    - without --by, of the online evaluation, a linear classifier every few epochs of pretraining; LABEL=A,B,C draws the
-      experiments A, B and C, which differ in their seeds, as one
-    - with --by, of the linear probe at each value of that parameter, on both datasets; the experiments must not differ
-      in anything else than that and their seeds
+    - without --by, of the online evaluation during pretraining; LABEL=A,B,C draws A, B and C, which differ in their
+      seeds, as one
+    - with --by, of the linear probe at each value of that parameter; nothing else may differ but the seeds
     """
     from vicreg.compare import experiments as tracked
     from vicreg.compare import sweeps
 
-    check_stem(out)
     study = study_params()["study"]
-    about = f"{encoder} in the study {study}"
     if not by:
         scores, settings = tracked.online(experiments, study, encoder)
-        sweeps.write_online(scores, settings, f"{scores['dataset'].iloc[0]}: {about} while it learns", out)
+        title = f"{scores['dataset'].iloc[0]}: {encoder} in the study {study} while it learns"
+        sweeps.write_online(scores, settings, title, out)
     else:
         scores = tracked.probed(experiments, study, encoder, by)
-        sweeps.write_probed(scores, by, f"Linear probe on {about}, against {by}", out)
+        sweeps.write_probed(scores, by, f"Linear probe on {encoder} in the study {study}, against {by}", out)
     typer.echo(f"{out}.svg, .png, .md and .csv: {', '.join(experiments)}")
-
-
-def check_stem(stem: Path) -> Path:
-    if stem.suffix or stem.is_dir():
-        raise ValueError(f"--out {stem}: name the files without an ending and no folder, such as comparison")
-    return stem
 
 
 def read_images(images: list[Path], encoder: Path) -> Any:
@@ -281,7 +266,3 @@ def read_images(images: list[Path], encoder: Path) -> Any:
 
     size = describe(encoder)["data"]["image_size"]
     return np.stack([image_files.read(image, size) for image in images])
-
-
-if __name__ == "__main__":
-    app()

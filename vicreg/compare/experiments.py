@@ -4,41 +4,41 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from vicreg.compare.reports import MACHINE, differing
+from vicreg.compare.frames import MACHINE, differing, groups
 from vicreg.tracking import query
 
-PROBE = "linear"
 IGNORED = rf"code|weights|digest\..*|(.*\.)?seed|{MACHINE}"  # parameters that may differ between experiments
 
 
 def online(given: Sequence[str], study: str, encoder: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the online evaluation of pretrainings, and in which parameters their labels differ.
 
-    given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds; "workspace" is what
-    `dvc repro` made. Of each the newest run that finished counts.
+    given: names of DVC experiments, or LABEL=A,B for repetitions of one with other seeds.
     Scores have the columns dataset, label, experiment, seed, epoch, top1, top5; settings a row for each label.
-    Raises ValueError where an experiment has no such run, or no online evaluation, or is no repetition.
+    Raises ValueError where an experiment has no finished run, or no online evaluation, or is no repetition.
     """
     finished = query.finished_runs(study, encoder, "pretrain")
     label_of = labels(given, set(finished["experiment"]))
     runs = select(finished, label_of).assign(label=lambda runs: runs["experiment"].map(label_of))
     if runs["dataset"].nunique() > 1:
         raise ValueError(f"these experiments pretrained on different datasets, {', '.join(runs['dataset'].unique())}")
-    for label, repetitions in runs.groupby("label", sort=False):
+    for label, repetitions in groups(runs, "label"):
         if others := different(repetitions):
             raise ValueError(
                 f"the experiments of {label!r} should differ in their seeds alone; they differ in {others}"
             )
     check_distinct(runs, ["label", "seed"], "seed")
     curves = []
-    for run in runs.itertuples():
-        curve = query.online_curve(run.run_id)
+    for run_id, run in runs.set_index("run_id")[["dataset", "label", "experiment", "seed"]].iterrows():
+        curve = query.online_curve(str(run_id))
         if curve.empty:
-            raise ValueError(f"the pretraining of {run.experiment!r} has no online evaluation: set `online_eval_every`")
-        about = {key: getattr(run, key) for key in ("dataset", "label", "experiment", "seed")}
-        curves.append(curve.assign(**about)[[*about, *curve]])
+            raise ValueError(
+                f"the pretraining of {run['experiment']!r} has no online evaluation: set `online_eval_every`"
+            )
+        curves.append(curve.assign(**run)[[*run.index, *curve]])
     first = runs.drop_duplicates("label")
-    return pd.concat(curves), differing(first["params"], IGNORED).sort_index(axis=1).set_index(first["label"])
+    settings = pd.DataFrame(differing(list(first["params"]), IGNORED), first["label"])
+    return pd.concat(curves), settings.sort_index(axis=1)
 
 
 def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> pd.DataFrame:
@@ -48,8 +48,8 @@ def probed(names: Sequence[str], study: str, encoder: str, parameter: str) -> pd
     Raises ValueError as `online` does, and where the experiments do not record or do not differ in that parameter, or
     differ in others than it and the seed: then the figure would show what these did.
     """
-    runs = select(query.finished_runs(study, encoder, "linear_eval", PROBE), dict.fromkeys(names))
-    for name, datasets in runs.groupby("experiment", sort=False):
+    runs = select(query.finished_runs(study, encoder, "linear_eval", "linear"), dict.fromkeys(names))
+    for name, datasets in groups(runs, "experiment"):
         if others := different(datasets):
             raise ValueError(f"the datasets of {name!r} were run with different {others}: run it again")
     keys = [query.recorded_key(parameter, params) for params in runs["params"]]
@@ -99,12 +99,12 @@ def select(runs: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
 
 def different(runs: pd.DataFrame, expected: Collection[str | None] = ()) -> str:
     """The parameters in which runs differ, in words, but for the expected ones, seeds, code and digests of weights."""
-    return ", ".join(sorted(set(differing(runs["params"], IGNORED)) - set(expected)))
+    return ", ".join(sorted(set(differing(list(runs["params"]), IGNORED)) - set(expected)))
 
 
 def check_distinct(runs: pd.DataFrame, columns: list[str], what: str) -> None:
     """Raise ValueError where two experiments stand for the same value and seed: which of them would be shown?"""
-    for _, same in runs.groupby(columns, dropna=False):
+    for _, same in groups(runs, columns):
         if len(same) > 1:
             one, other = same["experiment"][:2]
             raise ValueError(f"{one!r} and {other!r} have the same {what}: name one of them")

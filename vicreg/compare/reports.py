@@ -1,24 +1,19 @@
 """A study's report, wherever it lies: in a folder, in a git revision or in a DVC experiment."""
 
 import json
-import re
 import subprocess
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vicreg.compare.frames import flat, in_order
 from vicreg.io import yaml
 
 FILE = "metrics.json"
-MISSING = "–"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
 SCORES = ["top1", "top1_low", "top1_high", "top5"]
-GAINS = ["gain", "gain_low", "gain_high"]
-# Parameters of the machine, which leave a study what it is; the last two as they were once called.
-MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|memory|processes"
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class Report:
     """The metrics.json of a study, and its parameters.
 
     name: what the user called it; origin: where it was found, in words; facts: see `vicreg.reporting.metrics.facts`.
-    scores: dataset, probe, encoder, SCORES and GAINS, a row for each encoder that ran; gains may be missing.
+    scores: a row for each encoder that ran: dataset, probe, encoder, SCORES; gain, gain_low, gain_high may be missing.
     params: its params.yaml, None where none is certain to be its own.
     """
 
@@ -47,11 +42,6 @@ class Report:
         return self.facts.get("source") in ("synthetic", "embedded")
 
     @property
-    def recipes(self) -> dict[str, dict[str, Any]]:
-        """How each encoder was trained; older reports do not tell."""
-        return self.facts.get("recipes", {})
-
-    @property
     def settings(self) -> dict[str, str]:
         """The study's name, protocol, seed and sizes."""
         facts = self.facts
@@ -66,7 +56,7 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
     """
     try:
         content = json.loads(data)
-        facts = content["study"]
+        facts = {"recipes": {}} | content["study"]  # how each encoder was trained, which older reports do not tell
         rows = [
             {"dataset": dataset, "probe": probe, "encoder": encoder, **numbers}
             for dataset in facts["datasets"]
@@ -74,14 +64,13 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
             for probe, numbers in entry.items()
             if isinstance(numbers, dict)  # else it says why there are none
         ]
-        scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, *GAINS])
+        scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, "gain", "gain_low", "gain_high"])
         if not (scores[SCORES] >= 0).all(axis=None):
             raise ValueError("an accuracy is no number")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
     report, params = Report(name, origin, facts, in_order(scores, CELL[:2])), params or {}
-    own = {key: params.get(key) for key in ("study", "protocol", "seed")}
-    own = flat(own | params.get("studies", {}).get(own["study"], {}))
+    own = flat(params | params.get("studies", {}).get(params.get("study"), {}))
     same = all(own.get(key) == value for key, value in report.settings.items() if key != "source")
     return replace(report, params=params) if same else report
 
@@ -129,23 +118,3 @@ def git(*arguments: str) -> str | None:
         return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode().strip()
     except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
         return None
-
-
-def flat(values: dict[str, Any]) -> dict[str, str]:
-    """Nested settings as texts under dotted keys."""
-    (row,) = pd.json_normalize(values).to_dict("records")
-    return {str(key): str(value) for key, value in row.items()}
-
-
-def differing(settings: Iterable[Mapping[str, str]], ignored: str = "") -> pd.DataFrame:
-    """Return a row for each of the settings, a column for each key in which they differ.
-
-    ignored: a regular expression for keys that may differ.
-    """
-    frame = pd.DataFrame(list(settings)).fillna(MISSING)
-    return frame[[key for key in frame if frame[key].nunique() > 1 and not re.fullmatch(ignored, key)]]
-
-
-def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Sort by columns, the values of each in the order in which they come first."""
-    return frame.sort_values(columns, key=lambda column: pd.factorize(column)[0], ignore_index=True)

@@ -1,17 +1,17 @@
 """Seeds: one study run with several of them, in one table: what another draw of everything random would have given."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy import stats
 
-from vicreg.compare.output import write
-from vicreg.compare.reports import CELL, MACHINE, MISSING, Report, differing, flat, in_order
+from vicreg.compare.frames import MACHINE, MISSING, differing, flat, groups, in_order, write
+from vicreg.compare.reports import CELL, Report
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
@@ -32,40 +32,42 @@ def write_seeds(reports: Sequence[Report], stem: Path) -> None:
     every = pd.concat([report.scores.assign(seed=seed_of(report)) for report in reports])
     scores = in_order(every, CELL)[[*CELL, "seed", "top1", "top5", "gain"]]
     probe = PROBE if (scores["probe"] == PROBE).any() else scores["probe"].iloc[0]
-    write(stem, scores, document(reports, scores, probe), figure(reports, scores, probe))
+    title = f"The study {reports[0].facts['name']}, protocol {reports[0].facts['protocol']}"
+    draw = partial(draw_seeds, styles=style.styles(scores["encoder"].unique()))
+    panels = [
+        Panel(reports[0].datasets[key]["name"], partial(draw, scores=rows))
+        for key, rows in groups(scores[scores["probe"] == probe], "dataset")
+    ]
+    words = f"{title}: top-1 of the {probe} probe, a circle for each seed"
+    figure = together(panels, words, columns=len(panels), height=0.9 + 0.36 * scores["encoder"].nunique())
+    write(stem, scores, document(title, reports, scores, probe), figure)
 
 
 def check(reports: Sequence[Report]) -> None:
     """Raise ValueError unless these are reports of one study, on the same images, that differ in their seeds alone."""
     if len(reports) < 2:
         raise ValueError("one seed has no spread: name the reports of several, as `dvc exp run -S seed=1` makes them")
-    names: dict[int, str] = {}
-    for report in reports:
-        if (seed := seed_of(report)) in names:
-            raise ValueError(f"{names[seed]!r} and {report.name!r} both have the seed {seed}: name one of them")
-        names[seed] = report.name
-    check_same([report.settings | flat({"images": images(report)}) for report in reports], r"seed|source")
-    check_same([flat(report.params) for report in reports if report.params], FREE)
-    check_same([flat(report.recipes) for report in reports if report.recipes], FREE_OF_RECIPE)
-    cells = pd.concat([report.scores[CELL] for report in reports]).value_counts()
-    if unshared := [" ".join(cell) for cell, number in cells.items() if number < len(reports)]:
+    for one, other in combinations(reports, 2):
+        if (seed := seed_of(one)) == seed_of(other):
+            raise ValueError(f"{one.name!r} and {other.name!r} both have the seed {seed}: name one of them")
+    for settings, free in (
+        ([identity(report) for report in reports], "seed|source"),
+        ([flat(report.params) for report in reports if report.params], FREE),
+        ([flat(report.facts["recipes"]) for report in reports if report.facts["recipes"]], FREE_OF_RECIPE),
+    ):
+        if words := [f"{key} ({' and '.join(dict.fromkeys(v))})" for key, v in differing(settings, free).items()]:
+            raise ValueError(f"these reports should differ in their seeds alone; they differ in {', '.join(words)}")
+    cells = groups(pd.concat([report.scores[CELL] for report in reports]), CELL)
+    if unshared := [" ".join(cell) for cell, rows in cells if len(rows) < len(reports)]:
         raise ValueError(f"these reports have not the same encoders and probes: not all have {', '.join(unshared)}")
-    if cells.empty:
+    if reports[0].scores.empty:
         raise ValueError(f"{reports[0].origin} holds no accuracies: no encoder ran, or no probe")
 
 
-def check_same(settings: Sequence[Mapping[str, str]], free: str) -> None:
-    values = differing(settings, free)
-    if words := [f"{key} ({' and '.join(values[key].unique())})" for key in values]:
-        raise ValueError(f"these reports should differ in their seeds alone; they differ in {', '.join(words)}")
-
-
-def images(report: Report) -> dict[str, dict[str, str]]:
-    """What must be the same of the images: of drawn ones and parts, fingerprints differ by the seed."""
-    return {
-        key: {"genuine": dataset["genuine"], **(dataset["fingerprints"] if dataset["genuine"] else {})}
-        for key, dataset in report.datasets.items()
-    }
+def identity(report: Report) -> dict[str, str]:
+    """The study, its sizes and its images, of which drawn ones and parts have other fingerprints with another seed."""
+    images = {key: d["fingerprints"] if d["genuine"] else "not genuine" for key, d in report.datasets.items()}
+    return report.settings | flat({"images": images})
 
 
 def seed_of(report: Report) -> int:
@@ -74,23 +76,19 @@ def seed_of(report: Report) -> int:
     return seed
 
 
-def document(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
+def document(title: str, reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
     """Return the table of each dataset as markdown, with what the spread does and does not contain."""
     loader = PackageLoader("vicreg.compare", "templates")
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"escape": escape, "count": count}
-    seeds, first = ", ".join(str(seed_of(report)) for report in reports), reports[0]
+    seeds, names = ", ".join(str(seed_of(report)) for report in reports), reports[0].datasets
     return environment.get_template("seeds.md.j2").render(
-        title=title(reports),
+        title=title,
         reports=reports,
         seeds=seeds,
-        synthetic=first.synthetic,
-        warnings=list(warnings(reports)),
-        datasets=[
-            (first.datasets[key]["name"], accuracies(rows, seeds), lead(rows, probe))
-            for key, rows in scores.groupby("dataset", sort=False)
-        ],
-        sizes={key: value for key, value in first.settings.items() if key not in ("seed", "study", "source")},
+        warnings=warnings(reports),
+        datasets=[(names[k]["name"], accuracies(v, seeds), lead(v, probe)) for k, v in groups(scores, "dataset")],
+        sizes={key: value for key, value in reports[0].settings.items() if key not in ("seed", "study", "source")},
         MISSING=MISSING,
     )
 
@@ -99,8 +97,8 @@ def warnings(reports: Sequence[Report]) -> Iterator[str]:
     """What else than the seed may have made the reports differ."""
     if unknown := [report for report in reports if not report.params]:
         names = ", ".join(escape(report.name) for report in unknown)
-        told = "the encoders' recipes and the sizes" if all(report.recipes for report in unknown) else "the sizes"
-        yield f"The parameters of {names} are not known beyond {told} below, so that they may differ in others."
+        what = "the encoders' recipes and the sizes" if all(r.facts["recipes"] for r in unknown) else "the sizes"
+        yield f"The parameters of {names} are not known beyond {what} below, so that they may differ in others."
     for what, fact in (("commits", "commit"), ("versions of libraries", "versions")):
         if len({str(report.facts.get(fact)) for report in reports}) > 1:
             yield f"The reports were made with different {what}, which may have changed results too."
@@ -110,7 +108,7 @@ def accuracies(scores: pd.DataFrame, seeds: str) -> str:
     """The table of one dataset: a line for each probe and encoder. seeds: in words, in their order."""
     headers = ["probe", "encoder", f"top-1 % with seeds {seeds}", "top-1 %, mean ± standard deviation"]
     lines = []
-    for (probe, encoder), rows in scores.groupby(["probe", "encoder"], sort=False):
+    for (probe, encoder), rows in groups(scores, ["probe", "encoder"]):
         gain = "no baseline" if rows["gain"].isna().any() else spread(list(rows["gain"]), points)
         accuracy = [spread(list(rows[score]), percent) for score in ("top1", "top5")]
         each = ", ".join(map(percent, rows["top1"]))
@@ -140,20 +138,9 @@ def mean_interval(values: pd.Series) -> tuple[float, float]:
     return values.mean() - half, values.mean() + half
 
 
-def figure(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> Figure:
-    """A panel for each dataset, a row for each encoder."""
-    styles = style.styles(scores["encoder"].unique())
-    panels = [
-        Panel(reports[0].datasets[key]["name"], partial(draw_seeds, scores=rows, styles=styles))
-        for key, rows in scores[scores["probe"] == probe].groupby("dataset", sort=False)
-    ]
-    words = f"{title(reports)}: top-1 of the {probe} probe, a circle for each seed"
-    return together(panels, words, columns=len(panels), height=0.9 + 0.36 * len(styles))
-
-
 def draw_seeds(axes: Axes, scores: pd.DataFrame, styles: dict[str, style.Style]) -> None:
     """Draw a row for each encoder: a circle for each seed, a bar and the number for their mean."""
-    for y, (encoder, rows) in enumerate(scores.groupby("encoder", sort=False)):
+    for y, (encoder, rows) in enumerate(groups(scores, "encoder")):
         top1, mean, color = 100 * rows["top1"], 100 * rows["top1"].mean(), styles[encoder].color
         axes.plot(top1, [y] * len(top1), "o", mfc="none", ms=5, color=color)
         axes.plot([mean], [y], "|", markersize=14, color=color)
@@ -164,8 +151,3 @@ def draw_seeds(axes: Axes, scores: pd.DataFrame, styles: dict[str, style.Style])
     axes.margins(x=0.15)
     axes.autoscale_view(scaley=False)
     axes.set_xlabel("top-1 (%), not from 0; mean ± s.d.")
-
-
-def title(reports: Sequence[Report]) -> str:
-    facts = reports[0].facts
-    return f"The study {facts.get('name', MISSING)}, protocol {facts.get('protocol', MISSING)}"

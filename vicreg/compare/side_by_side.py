@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import ChoiceLoader, PackageLoader
 
-from vicreg.compare.reports import MISSING, Report, differing, flat, in_order
+from vicreg.compare.frames import MISSING, differing, flat, groups, in_order
+from vicreg.compare.reports import Report
 from vicreg.reporting.markdown import interval, percent, points
 from vicreg.reporting.page import html
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-PACKAGES = ("vicreg.compare", "vicreg.reporting.page")  # that have templates of this page
 
 
 def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, float, float]:
@@ -30,16 +30,14 @@ def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, f
 def document(a: Report, b: Report) -> str:
     """Return the page; it loads nothing from anywhere."""
     environment = html.environment()
-    environment.loader = ChoiceLoader([PackageLoader(package, "templates") for package in PACKAGES])
+    environment.loader = ChoiceLoader(
+        [PackageLoader(p, "templates") for p in ("vicreg.compare", "vicreg.reporting.page")]
+    )
     environment.filters |= {"percent": percent, "points": points}
     environment.globals |= {"interval": interval, "MISSING": MISSING}
+    datasets = [dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets]
     return environment.get_template("side_by_side.html.j2").render(
-        a=a,
-        b=b,
-        csp=CSP,
-        datasets=[dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets],
-        warnings=list(warnings(a, b)),
-        changes=changes(a, b),
+        a=a, b=b, csp=CSP, datasets=datasets, warnings=list(warnings(a, b)), changes=changes(a, b)
     )
 
 
@@ -49,9 +47,10 @@ def dataset(key: str, reports: dict[str, Report]) -> dict[str, Any]:
     every = pd.concat([report.scores.assign(letter=letter) for letter, report in reports.items()])
     every = in_order(every[every["dataset"] == key], ["probe", "encoder"])
     rows = []
-    for (probe, encoder), scores in every.groupby(["probe", "encoder"], sort=False):
-        row = {"probe": probe, "encoder": encoder, "a": None, "b": None, **scores.set_index("letter").to_dict("index")}
-        rows.append(row | {"difference": difference(row["a"], row["b"]) if row["a"] and row["b"] else None})
+    for (probe, encoder), scores in groups(every, ["probe", "encoder"]):
+        both: dict[Any, Any] = {"a": None, "b": None, **scores.set_index("letter").to_dict("index")}
+        change = difference(both["a"], both["b"]) if both["a"] and both["b"] else None
+        rows.append({"probe": probe, "encoder": encoder, "difference": change, **both})
     names = dict.fromkeys(report.datasets[key]["name"] for report in reports.values())
     return {"name": " / ".join(names), "rows": rows, "letters": list(reports), "both": len(reports) == 2}
 
@@ -76,14 +75,14 @@ def warnings(a: Report, b: Report) -> Iterator[str]:
             yield f"{name}: another seed or protocol drew the test images, so they are not the same ones."
 
 
-def changes(a: Report, b: Report) -> list[tuple[str, str, str]]:
+def changes(a: Report, b: Report) -> list[tuple[str, ...]]:
     """(name, value of A, value of B) of what differs: of all parameters, or of what the reports tell."""
-    rows = a.recipes.keys() & b.recipes.keys()
+    rows = a.facts["recipes"].keys() & b.facts["recipes"].keys()
     settings = []
     for report in (a, b):
-        recipes = {row: recipe for row, recipe in report.recipes.items() if row in rows}
+        recipes = {row: recipe for row, recipe in report.facts["recipes"].items() if row in rows}
         values = flat(report.params or {}) if a.params and b.params else report.settings | flat(recipes)
         facts, seconds = report.facts, report.facts.get("seconds", {}).get("total")
         about = {"hardware": facts.get("device"), "seconds in all": seconds, "versions": facts.get("versions", {})}
         settings.append(values | flat(about | {"commit of the report": (facts.get("commit") or MISSING)[:10]}))
-    return list(differing(settings, r".*\.(code|row|study)").T.itertuples(name=None))
+    return [(key, *values) for key, values in differing(settings, r".*\.(code|row|study)").items()]

@@ -35,10 +35,7 @@ def fetch(url: str, target: Path, *, md5: str, alternative: str) -> Path:
                 raise ConnectionError(f"could not download {url}: {error}. {rest}{alternative}") from error
         if (actual := checksum(part)) != md5:
             part.unlink()
-            raise ValueError(
-                f"{url} gave a file with MD5 {actual}, not {md5}; it was removed. Run this again; if that "
-                f"does not help, the address serves something else. {alternative}"
-            )
+            raise ValueError(f"{url} gave a file with MD5 {actual}, not {md5}; it was removed. {alternative}")
         return part.replace(target)
 
 

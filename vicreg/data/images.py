@@ -84,7 +84,7 @@ class Images:
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of all pixels, labels and official splits, in this order; of saved images read, not computed."""
-        return hashlib.sha256(b"".join(part.tobytes() for part in (self.keys, self.labels, self.official))).hexdigest()
+        return _joint_sha256(self.keys, self.labels, self.official)
 
     def subset(self, index: np.ndarray) -> "Images":
         """Return the images at `index` (positions or a mask), copied to memory; a part of genuine data is not genuine.
@@ -119,14 +119,15 @@ def seeded(keys: np.ndarray, seed: int) -> np.ndarray:
 
 def fingerprint(pixels: np.ndarray, labels: np.ndarray) -> str:
     """Return the hex SHA-256 over the concatenation of the sorted `digests`: free of the images' order."""
-    return hashlib.sha256(np.sort(digests(pixels, labels)).tobytes()).hexdigest()
+    return _joint_sha256(np.sort(digests(pixels, labels)))
 
 
 def fingerprints(images: Images) -> dict[str, str]:
     """Return the `fingerprint` of each official split that has images."""
     keys = digests(images.pixels, images.labels)
-    parts = {split: np.sort(keys[images.official == split]) for split in OFFICIAL_SPLITS}
-    return {split: hashlib.sha256(part.tobytes()).hexdigest() for split, part in parts.items() if len(part)}
+    return {
+        split: _joint_sha256(np.sort(keys[images.official == split])) for split in np.unique(images.official).tolist()
+    }
 
 
 def canonical_order(images: Images) -> np.ndarray:
@@ -146,7 +147,7 @@ def save(images: Images, folder: Path, order: np.ndarray | None = None) -> None:
     order = np.arange(len(images)) if order is None else order
     (folder / "about.json").unlink(missing_ok=True)
     with atomic.writing(folder / "pixels.npy") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": images.pixels.shape}
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *images.pixels.shape[1:])}
         np.lib.format.write_array_header_1_0(stream, header)
         step = max(1, CHUNK // max(1, images.pixels[:1].nbytes))
         for start in range(0, len(order), step):
@@ -154,9 +155,8 @@ def save(images: Images, folder: Path, order: np.ndarray | None = None) -> None:
     for name in ("labels", "official"):
         with atomic.writing(folder / f"{name}.npy") as stream:
             np.save(stream, getattr(images, name)[order], allow_pickle=False)
-    sorted_images = replace(images, labels=images.labels[order], official=images.official[order])
-    sorted_images.__dict__["keys"] = images.keys[order]
-    facts = {name: getattr(images, name) for name in FACTS} | {"digest": sorted_images.digest}
+    digest = _joint_sha256(images.keys[order], images.labels[order], images.official[order])
+    facts = {name: getattr(images, name) for name in FACTS} | {"digest": digest}
     with atomic.writing(folder / "about.json") as stream:
         stream.write((json.dumps(facts, indent=1) + "\n").encode())
 
@@ -183,3 +183,7 @@ def reason(error: Exception) -> str:
 
 def _sha256(rows: Any) -> np.ndarray:
     return np.frombuffer(b"".join(hashlib.sha256(row).digest() for row in rows), dtype="V32")
+
+
+def _joint_sha256(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()

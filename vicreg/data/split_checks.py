@@ -31,11 +31,7 @@ def fingerprints(data: Mapping[str, Images]) -> dict[str, np.ndarray]:
 def with_fingerprints(
     split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str
 ) -> dict[str, np.ndarray]:
-    """Return a new split with the fingerprints of its images, after all checks.
-
-    split: positions (int64) by "role/purpose"; data: images by role, "primary" and "transfer".
-    Raises ValueError that says what is wrong with the split, and what to do.
-    """
+    """Return a new split with the fingerprints of its images, after all checks; `data` are the images by role."""
     check(split, data, protocol)
     return {**split, **fingerprints(data)}
 

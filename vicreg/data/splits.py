@@ -58,11 +58,13 @@ def split_images(
     Raises ValueError for unknown names, and for too few images (with what to lower).
     """
     parts = pools(protocol, role, images.labeled)
-    copied = has_copies(images) | np.isin(images.keys, images.keys[:0] if seen is None else seen)
+    _, inverse, counts = np.unique(images.keys, return_inverse=True, return_counts=True)
+    copied = (counts[inverse] > 1) | np.isin(images.keys, images.keys[:0] if seen is None else seen)
     order = np.argsort(seeded(digests(images.pixels, images.labels), seed), kind="stable")
     order = order[np.argsort(copied[order], kind="stable")]
     if protocol == "standard":
-        order = order[~train_copies_of_test(images)[order]]
+        test = images.official == "test"
+        order = order[(test | ~np.isin(images.keys, images.keys[test]))[order]]
     chosen = {purpose: np.zeros(len(images), bool) for pool in parts for purpose, _ in pool.shares}
     for pool in parts:
         for purpose, positions in draw(images, pool, order, copied, fractions):
@@ -113,15 +115,3 @@ def proportional(total: int, counts: np.ndarray, spare: np.ndarray) -> np.ndarra
     while sizes.sum() < min(total, spare.sum()):
         sizes[np.argmax(np.where(sizes < spare, exact - sizes, -np.inf))] += 1
     return sizes
-
-
-def has_copies(images: Images) -> np.ndarray:
-    """Return (N,) bool: whether another image has the same pixels, whatever its label and official split."""
-    _, inverse, counts = np.unique(images.keys, return_inverse=True, return_counts=True)
-    return counts[inverse] > 1
-
-
-def train_copies_of_test(images: Images) -> np.ndarray:
-    """Return (N,) bool: official train images whose pixels are in the official test set too."""
-    train = images.official == "train"
-    return train & np.isin(images.keys, images.keys[~train])

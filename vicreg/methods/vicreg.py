@@ -63,10 +63,10 @@ def objective(a: Tensor, b: Tensor, params: Params) -> dict[str, Tensor]:
     with torch.autocast(a.device.type, enabled=False):
         a, b = (z if z.dtype == torch.float64 else z.float() for z in (a, b))
         views = 2 if params.variance_over_views == "mean" else 1
-        hinges = [variance(z, params.gamma, params.epsilon) for z in (a, b)]
-        terms = {
+        gamma, epsilon = params.gamma, params.epsilon
+        terms = {  # in this order: gradients add up in the reverse one, to the last bit
             "invariance": invariance(a, b, params.invariance_over_dimensions),
-            "variance": (hinges[0] + hinges[1]) / views,
+            "variance": (variance(a, gamma, epsilon) + variance(b, gamma, epsilon)) / views,
             "covariance": covariance(a) + covariance(b),
         }
         loss: Any = sum(getattr(params, name) * term for name, term in terms.items())

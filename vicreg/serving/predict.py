@@ -39,12 +39,12 @@ def load(encoder_file: Path, dataset: str, probe: str) -> LoadedProbe:
     paths = study_of(encoder_file)
     if paths is None:
         raise ValueError(f"{encoder_file} does not lie in a folder models/<study>/, so its probes cannot be found")
-    role, known = find_dataset(dataset, paths)
+    role, data = find_dataset(dataset, paths)
     file = paths.probes(encoder_file.stem)
     probes = probe_files.describe(file).get("top1", {}).get(role, {})
     if probe not in probes:
         raise ValueError(f"there is no probe {probe!r} in {file}: choose from {', '.join(sorted(probes)) or 'none'}")
-    return LoadedProbe(ImageClassifier(encoder_file, file, role, probe), known)
+    return LoadedProbe(ImageClassifier(encoder_file, file, role, probe), data)
 
 
 def find_dataset(dataset: str, paths: Paths) -> tuple[str, Images]:
@@ -53,10 +53,10 @@ def find_dataset(dataset: str, paths: Paths) -> tuple[str, Images]:
     dataset: "primary", "transfer", or a name such as "cifar100" or "CIFAR-100". Raises ValueError for any other.
     """
     datasets = {role: images.load(paths.data(role)) for role in ROLES}
-    for role, known in datasets.items():
-        if dataset == role or normalize_name(dataset) == normalize_name(known.name):
-            return role, known
-    choices = ", ".join(f"{role} ({known.name})" for role, known in datasets.items())
+    for role, data in datasets.items():
+        if dataset == role or normalize_name(dataset) == normalize_name(data.name):
+            return role, data
+    choices = ", ".join(f"{role} ({data.name})" for role, data in datasets.items())
     raise ValueError(f"there is no dataset {dataset!r}: choose from {choices}")
 
 

@@ -7,8 +7,6 @@ import pandas as pd
 
 from vicreg.tracking import store
 
-SCORES = ("top1", "top5")
-MAX_RUNS = 10_000
 KEYS = (  # an address in params.yaml, as -S of `dvc exp run` has it -> the key that a run's recipe has
     (r"(aug|policies\.[^.]+)\.", "policy."),
     (r"methods\.[^.]+\.", "method."),
@@ -30,21 +28,19 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
     client, experiment_id = store.store(uri)
     tags = {"stage": stage, "study": study, "encoder": encoder} | ({"probe": probe} if probe else {})
     query = " and ".join(["attributes.status = 'FINISHED'", *(f"tags.{key} = '{tag}'" for key, tag in tags.items())])
-    newest_first = client.search_runs(
-        [experiment_id], query, order_by=["attributes.start_time DESC"], max_results=MAX_RUNS
-    )
-    if not newest_first:
+    newest = client.search_runs([experiment_id], query, max_results=10_000, order_by=["attributes.start_time DESC"])
+    if not newest:
         raise ValueError(f"no experiment has a finished run of {encoder!r} in the study {study!r} (stage {stage})")
-    rows = [{"run_id": r.info.run_id, "params": r.data.params, **r.data.tags, **r.data.metrics} for r in newest_first]
+    rows = [{"run_id": r.info.run_id, "params": r.data.params, **r.data.tags, **r.data.metrics} for r in newest]
     return pd.DataFrame(rows).drop_duplicates(["experiment", "dataset"])[::-1]
 
 
 def online_curve(run_id: str) -> pd.DataFrame:
     """Return the online evaluation of a pretraining: epoch, top1, top5; without rows where there was none."""
     client, _ = store.store(store.tracking_uri())
-    history = {score: client.get_metric_history(run_id, f"online/{score}") for score in SCORES}
+    history = {score: client.get_metric_history(run_id, f"online/{score}") for score in ("top1", "top5")}
     scores = {score: {point.step: point.value for point in points} for score, points in history.items()}
-    return pd.DataFrame(scores, columns=SCORES).sort_index().rename_axis("epoch").reset_index()
+    return pd.DataFrame(scores).sort_index().rename_axis("epoch").reset_index()
 
 
 def recorded_key(parameter: str, params: Collection[str]) -> str | None:

@@ -15,7 +15,6 @@ from vicreg.io import atomic
 from vicreg.tracking import study_run, system_metrics
 from vicreg.tracking.provenance import provenance
 from vicreg.tracking.sigterm import sigterm_as_exit
-from vicreg.tracking.store import database as database
 from vicreg.tracking.store import store, tracking_uri
 from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try_or_warn
 

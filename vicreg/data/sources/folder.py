@@ -50,9 +50,10 @@ class Folder(Source):
             print(f"{dataset}: {summary(passed_over)}", file=sys.stderr)
         parts = [files[root / name] for name in names]
         classes = sorted({above[divided] for above in parts}) if labeled else []
+        numbers = {name: number for number, name in enumerate(classes)}
         images = Images(
             pixels=np.asarray(pixels[: len(names)]),
-            labels=np.array([classes.index(above[divided]) if labeled else -1 for above in parts]),
+            labels=np.array([numbers[above[divided]] if labeled else -1 for above in parts]),
             official=np.array([above[0] if divided else "train" for above in parts], dtype="<U5"),
             classes=tuple(classes),
             name=dataset,

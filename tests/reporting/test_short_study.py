@@ -8,7 +8,7 @@ from vicreg.compare import seeds, sweeps
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.markdown import percent
 
-FOLDER = Path(__file__).parent.parent / "reports" / "cifar_short"
+FOLDER = Path(__file__).parents[2] / "reports" / "cifar_short"
 
 
 def scores(name: str) -> pd.DataFrame:
