@@ -21,12 +21,12 @@ def main(row: str) -> None:
         known = {role: load_features(files.features(row, role)) for role in ROLES if not reasons[role]}
         classifiers, datasets = {}, {}
         for role, features in known.items():
-            key, results = settings(f"download-{role}")["dataset"], {}
+            datasets[role] = {"key": settings(f"download-{role}")["dataset"], **features.about, "probes": {}}
+            about = {"encoder": row, "study": files.study, "dataset": features.name, "weights": features.weights}
             for probe in options["probes"]:
-                names = {"stage": "linear_eval", "study": files.study, "dataset": features.name, "encoder": row}
-                tags = runs.RunTags(**names, probe=probe, weights=features.weights)
-                results[probe], classifiers[role, probe] = track(tags, key, features, options)
-            datasets[role] = {"key": key, **features.about, "probes": results}
+                tags = runs.RunTags(stage="linear_eval", probe=probe, **about)
+                result, classifiers[role, probe] = track(tags, datasets[role]["key"], features, options)
+                datasets[role]["probes"][probe] = result
         result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reasons[ROLES[0]]})
         probe_files.save_results(files.probes(row), classifiers, result)
         write_json(files.result(f"linear_eval-{row}"), result)
@@ -34,13 +34,12 @@ def main(row: str) -> None:
 
 def track(tags: runs.RunTags, key: str, features: FeatureSet, options: dict[str, Any]) -> tuple[dict, Classifier]:
     """Evaluate one probe on one dataset, as an MLflow run."""
-    probe, device = str(tags.probe), devices.choose_device(options["device"])
-    params = options["probes"][probe]
-    about: dict[str, Any] = {"fingerprint": features.fingerprint, "params": {**features.description, probe: params}}
-    with runs.run(f"{tags.encoder} {probe} {key}", tags=tags, **about) as current:
+    probe, params, device = str(tags.probe), options["probes"][tags.probe], devices.choose_device(options["device"])
+    name, shape = f"{tags.encoder} {probe} {key}", {**features.description, probe: params}
+    with runs.run(name, tags=tags, fingerprint=features.fingerprint, params=shape) as current:
         result, classifier = evaluate_probe(probe, params, features, seed=options["seed"], device=device)
-        for metrics, epoch in metrics_by_epoch(probe, params, result):
-            current.metrics(metrics, epoch)
+        for metrics in metrics_by_epoch(probe, params, result):
+            current.metrics(*metrics)
         current.text(json.dumps(result, indent=1), "result.json")
         print(summarize(probe, result, features), flush=True)
     return result, classifier

@@ -121,7 +121,7 @@ def test_damaged_or_other_files_are_refused_by_name(tmp_path):
                 probe_files.load(path, role, probe)
     path.write_bytes(good)
     with pytest.raises(
-        ValueError, match=r'x\.safetensors holds no classifier "transfer/knn" .*run `dvc repro linear_ev'
+        ValueError, match=r"x\.safetensors holds no classifier 'transfer/knn' .*run `dvc repro linear_ev"
     ):
         probe_files.load(path, "transfer", "knn")
 
@@ -132,7 +132,7 @@ def test_a_description_that_builds_nothing_is_refused(tmp_path, member):
     about = probe_files.describe(path)
     about["classifiers"]["primary/linear"] = member
     save_file(load_file(path), path, {"description": json.dumps(about)})
-    with pytest.raises(ValueError, match=r'x\.safetensors holds no classifier "primary/linear" to be built'):
+    with pytest.raises(ValueError, match=r"x\.safetensors holds no classifier 'primary/linear' to be built"):
         probe_files.load(path, "primary", "linear")
 
 

@@ -62,7 +62,7 @@ def run(name: str, *, tags: Any, fingerprint: str, params: dict[str, Any]) -> It
 
 @pytest.fixture(params=[True, False], ids=["labeled", "unlabeled"])
 def study(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """A study with a pretrained row, up to its features; only the transfer dataset has labels where `param` is false."""
+    """A study with a pretrained row, up to its features; without labels in the first dataset where `param` is false."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(linear_eval.runs, "run", run)
     LOGGED.clear()
@@ -73,7 +73,8 @@ def study(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         paths.settings(name).write_text(yaml.dumps(values))
     for row in ("x", "left_out"):
         paths.recipe(row).write_text(yaml.dumps(RECIPE | {"row": row}))
-    data, split = {}, {"primary/pretrain": np.arange(90)}
+    data: dict[str, Images] = {}
+    split = {"primary/pretrain": np.arange(90)}
     for role, labeled in (("primary", request.param), ("transfer", True)):
         random = np.random.default_rng(len(data))
         labels = np.arange(150) % 3 if labeled else np.full(150, -1)

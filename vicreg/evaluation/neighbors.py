@@ -65,11 +65,14 @@ def tsne_map(train: np.ndarray, test: np.ndarray, labels: np.ndarray, points: in
     with threadpool_limits(1):
         xy = tsne((test[images].astype(np.float64) - mean) * scale, seed)
     xy -= xy.min(axis=0)
-    if xy[:, 1].max() > xy[:, 0].max():
-        xy = xy[:, ::-1]  # directions mean nothing, and screens are wide
-    xy /= max(float(xy.max()), 1e-12)  # one scale for both, so that shapes stay
-    x, y = xy.round(3).T.tolist()
-    return {"image": images.tolist(), "class": labels[images].tolist(), "x": x, "y": y}
+    x, y = sorted(xy.T, key=np.max, reverse=True)  # directions mean nothing, and screens are wide
+    x, y = (axis / max(float(x.max()), 1e-12) for axis in (x, y))  # one scale for both, so that shapes stay
+    return {
+        "image": images.tolist(),
+        "class": labels[images].tolist(),
+        "x": x.round(3).tolist(),
+        "y": y.round(3).tolist(),
+    }
 
 
 def tsne(features: np.ndarray, seed: int) -> np.ndarray:

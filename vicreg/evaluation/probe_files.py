@@ -1,6 +1,5 @@
 """Files of classifiers: all that the probes of one encoder have learned, each by its dataset's role and its probe."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,11 @@ def save_results(path: Path, classifiers: Classifiers, result: Mapping[str, Any]
     """Write the classifiers of an encoder with the accuracies in its `result`, or why it did not run."""
     if "not_run" in result:
         return weights.save_not_run(path, result["not_run"])
-    description = {"encoder": result["encoder"], "weights": next(iter(result["datasets"].values()))["weights"]}
-    for metric in ("top1", "val_top1"):
-        description[metric] = {
-            role: {probe: scores[metric] for probe, scores in dataset["probes"].items()}
-            for role, dataset in result["datasets"].items()
-        }
+    description: dict[str, Any] = {"encoder": result["encoder"], "top1": {}, "val_top1": {}}
+    for role, dataset in result["datasets"].items():
+        description["weights"] = dataset["weights"]
+        for metric in ("top1", "val_top1"):
+            description[metric][role] = {probe: scores[metric] for probe, scores in dataset["probes"].items()}
     return save(path, classifiers, description)
 
 
@@ -47,7 +45,5 @@ def load(path: Path, role: str, probe: str) -> Classifier:
         build = plugins.member_class("classifiers", member, Classifier)
         classifier = build(**weights.tensors(path, name), **settings)
     except (LookupError, TypeError, ValueError, SafetensorError) as error:
-        raise ValueError(
-            f"{path} holds no classifier {json.dumps(name)} to be built ({error!r}): {RERUN_HINT}"
-        ) from error
+        raise ValueError(f"{path} holds no classifier {name!r} to be built ({error!r}): {RERUN_HINT}") from error
     return weights.trusted(classifier, name, path, description.get("digest", {}).get(name), RERUN_HINT)
