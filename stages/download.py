@@ -1,26 +1,24 @@
 """download: a source -> data/<study>/<role>/, images in an order that no source decides."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import stages
+from stages import paths, run, scratch, settings, timed
 from vicreg.data import cifar, images, source
 
 
 def main(role: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
     """Fetch, read or draw a dataset of the study, and recognize genuine CIFAR by its content."""
-    settings, folder = stages.settings(f"download-{role}"), Path("data", stages.study(), role)
-    dataset, params = settings["dataset"], settings["params"]
-    with stages.timed(stages.study(), f"download-{role}"):
-        origin = source.make(settings["source"], dataset, params)
-        scratch = stages.scratch() / "downloads"
-        loaded = origin.load(dataset, scratch=scratch, fraction=settings["fraction"], seed=settings["seed"])
+    options, folder = settings(f"download-{role}"), paths().data(role)
+    dataset, params = options["dataset"], options["params"]
+    with timed(f"download-{role}"):
+        origin, downloads = source.make(options["source"], dataset, params), scratch() / "downloads"
+        loaded = origin.load(dataset, scratch=downloads, fraction=options["fraction"], seed=options["seed"])
         loaded = cifar.recognize(loaded, dataset, allow_subset=params.get("allow_subset", False))
         images.save(loaded, folder, images.canonical_order(loaded))
     print(f"{loaded.name}: {len(loaded):,} images, {len(loaded.classes)} classes -> {folder}")
 
 
 if __name__ == "__main__":
-    stages.run(main)
+    run(main)

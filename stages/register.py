@@ -1,10 +1,9 @@
 """register: the best probe on each dataset, with its encoder -> a registered model, results/<study>/registered.json."""
 
-from vicreg.io.arrays import load_arrays
-
 from stages import paths, run, settings, timed, write_json
 from vicreg.data import images
 from vicreg.evaluation import probe_files
+from vicreg.io.arrays import load_arrays
 from vicreg.serving import classifier
 from vicreg.serving.register import register
 
@@ -12,7 +11,7 @@ from vicreg.serving.register import register
 def main() -> None:
     """Register the best classifier of each dataset of the study, so that `mlflow models serve` answers with it."""
     options, files = settings("register"), paths()
-    with timed(files.study, "register"):
+    with timed("register"):
         val_top1 = {row: probe_files.describe(files.probes(row)).get("val_top1", {}) for row in options["rows"]}
         split = load_arrays(files.split)
         registered = {}
