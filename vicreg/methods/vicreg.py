@@ -5,7 +5,7 @@ The printed formulas and the authors' code differ by constants; `variance_over_v
 choose. With the defaults (mean, mean) the loss is that of the authors' code.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -79,7 +79,7 @@ class VICReg(Method):
     In a training by several processes the loss is that of all their views together.
     """
 
-    Params = Params
+    Params: TypeAlias = Params
     pair_term = "invariance"
     pair_explanation = (
         "The VICReg loss of a pair of images with embeddings a and b: the two views are the batches of two (a, b) and "
