@@ -63,10 +63,9 @@ def objective(a: Tensor, b: Tensor, params: Params) -> dict[str, Tensor]:
     with torch.autocast(a.device.type, enabled=False):
         a, b = (z if z.dtype == torch.float64 else z.float() for z in (a, b))
         views = 2 if params.variance_over_views == "mean" else 1
-        hinges = [variance(z, params.gamma, params.epsilon) for z in (a, b)]
-        terms = {
+        terms = {  # in this order, which is that of sums in the gradient, and shapes its last bits
             "invariance": invariance(a, b, params.invariance_over_dimensions),
-            "variance": (hinges[0] + hinges[1]) / views,
+            "variance": sum(variance(z, params.gamma, params.epsilon) for z in (a, b)) / views,
             "covariance": covariance(a) + covariance(b),
         }
         loss: Any = sum(getattr(params, name) * term for name, term in terms.items())
