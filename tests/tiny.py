@@ -56,7 +56,7 @@ def optimizer(name: str = "adamw", lr: float = 0.01, weight_decay: float = 1e-4)
 
 def state(made: Method, name: str = "adamw", lr: float = 0.01, seed: int = 0) -> TrainState:
     """A training before its first step."""
-    made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made = made.to(memory_format=torch.channels_last)
     return TrainState(made, optimizers.build_optimizer(made, optimizer(name, lr), 16), generator(seed))
 
 

@@ -148,7 +148,7 @@ def test_buffers_are_not_broadcast(results: dict[str, list[Any]]) -> None:
     assert [result["own"].item() for result in results["trained_locally"]] == [0, 1]
 
 
-def gathered() -> dict[str, Tensor]:
+def gathered() -> dict[str, Any]:
     rank = distributed.rank()
     z = (torch.arange(6.0).reshape(3, 2) + 10 * rank).requires_grad_()
     rows = distributed.gather(z)

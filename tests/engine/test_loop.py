@@ -169,8 +169,14 @@ def test_set_lr_leaves_a_fixed_group_alone() -> None:
 
 def test_the_schedule_is_asked_for_each_step_of_all_epochs() -> None:
     steps: list[int] = []
-    tiny.run(tiny.state(tiny.method()), settings=tiny.config(2, schedule=lambda step: steps.append(step) or 1.0))
+
+    def schedule(step: int) -> float:
+        steps.append(step)
+        return 1 / (1 + step)
+
+    records = tiny.run(tiny.state(tiny.method(), lr=0.6), settings=tiny.config(2, schedule=schedule))
     assert steps == list(range(6))
+    assert [record["lr"] for record in records] == pytest.approx([0.6 / 3, 0.6 / 6])
 
 
 def test_bfloat16_trains_close_to_float32() -> None:

@@ -4,7 +4,7 @@ He et al., Deep Residual Learning for Image Recognition, CVPR 2016, with SimCLR'
 2020, appendix B.9): a 3x3 convolution of stride 1 and no max-pooling. Parameters carry torchvision's names.
 """
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
@@ -46,7 +46,7 @@ class BasicBlock(nn.Module):
 class ResNet18(Backbone):
     """Normalized images (N, 3, H, W) -> representations y (N, 8 * width), initialized as in He et al. (fan-out)."""
 
-    Params = Params
+    Params: TypeAlias = Params
 
     def __init__(self, params: Params):
         super().__init__(params)

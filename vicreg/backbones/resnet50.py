@@ -1,6 +1,6 @@
 """ResNet-50 as the VICReg paper uses it: torchvision's, on images enlarged to the size its weights expect."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Params(Section):
 class ResNet50(Backbone):
     """Normalized images (N, 3, H, W) -> representations y (N, 2048)."""
 
-    Params = Params
+    Params: TypeAlias = Params
     num_features = 2048
 
     def __init__(self, params: Params):

@@ -21,7 +21,8 @@ def wrap_ddp(method: nn.Module, device: torch.device) -> nn.Module:
     ids = [device.index] if device.type == "cuda" else None
     names = signature(nn.parallel.DistributedDataParallel).parameters
     option = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in names)  # renamed in 2.15
-    return nn.parallel.DistributedDataParallel(method, device_ids=ids, **{option: False})
+    options: dict[str, Any] = {option: False}
+    return nn.parallel.DistributedDataParallel(method, device_ids=ids, **options)
 
 
 def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> None:

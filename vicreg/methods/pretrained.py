@@ -7,10 +7,10 @@ projector 2048-8192-8192-8192. They are read without unpickling anything but ten
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vicreg.io.section import PathOrUrl, Section
 from vicreg.nn.encoder import Encoder
@@ -29,8 +29,9 @@ class Params(Section):
 class Pretrained(Method):
     """The published encoder, which normalizes images as for ImageNet, and the projector if the file has one."""
 
-    Params = Params
+    Params: TypeAlias = Params
     trains = False
+    projector: nn.Module | None
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
