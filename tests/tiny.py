@@ -27,7 +27,7 @@ def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:
 
 
 def encoder(width: int = 2) -> Encoder:
-    return Encoder(resnet18.ResNet18(resnet18.Params(width=width)), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Encoder(resnet18.ResNet18(resnet18.ResNet18.Params(width=width)), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 def params(section: Any, **changes: Any) -> Any:

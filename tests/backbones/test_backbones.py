@@ -8,7 +8,7 @@ import tiny
 import torch
 from torch import nn
 
-from vicreg.backbones.resnet18 import Params, ResNet18
+from vicreg.backbones.resnet18 import ResNet18
 from vicreg.io import plugins
 from vicreg.nn.backbone import Backbone
 from vicreg.nn.encoder import Encoder
@@ -84,7 +84,7 @@ def test_resnet18_of_width_64_computes_what_torchvisions_does(stem: Any) -> None
     theirs.fc = nn.Identity()
     if stem == "cifar":
         theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
-    ours = ResNet18(Params(width=64, stem=stem))
+    ours = ResNet18(ResNet18.Params(width=64, stem=stem))
     ours.load_state_dict(theirs.state_dict())  # the same names and shapes
     x = torch.randn(3, 3, 32, 32)
     for mode in (True, False):
@@ -92,5 +92,5 @@ def test_resnet18_of_width_64_computes_what_torchvisions_does(stem: Any) -> None
 
 
 def test_initial_weights_have_he_s_variance() -> None:
-    weight = ResNet18(Params(width=32)).state_dict()["layer3.0.conv2.weight"]
+    weight = ResNet18(ResNet18.Params(width=32)).state_dict()["layer3.0.conv2.weight"]
     assert float(weight.std()) == pytest.approx(np.sqrt(2 / (9 * weight.shape[0])), rel=0.02)

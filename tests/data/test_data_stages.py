@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import stages
+from stages import Paths, download, split
 from vicreg.data import images, split_checks
 from vicreg.io.arrays import load_arrays
 
@@ -22,14 +22,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stages, "settings", SETTINGS.__getitem__, raising=False)
-    monkeypatch.setattr(stages, "study", lambda: "tiny", raising=False)
-    monkeypatch.setattr(stages, "timed", lambda *names: nullcontext())
+    for module in (download, split):
+        monkeypatch.setattr(module, "settings", SETTINGS.__getitem__)
+        monkeypatch.setattr(module, "paths", lambda: Paths("tiny"))
+        monkeypatch.setattr(module, "timed", lambda name: nullcontext())
     return tmp_path / "data" / "tiny"
 
 
 def test_the_stages_make_a_verified_split(study: Path) -> None:
-    from stages import download, split
 
     for role in ("primary", "transfer"):
         download.main(role)

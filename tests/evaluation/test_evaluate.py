@@ -22,7 +22,7 @@ from vicreg.evaluation.evaluate import (
 from vicreg.evaluation.features import FeatureSet
 from vicreg.evaluation.intervals import unpack_bits
 from vicreg.evaluation.probe import Probe, build
-from vicreg.evaluation.probes.linear import Linear, Params
+from vicreg.evaluation.probes.linear import Linear
 from vicreg.io import plugins
 
 CPU = torch.device("cpu")
@@ -134,7 +134,7 @@ def test_a_sound_probe_on_empty_features_is_at_chance(name):
 @pytest.mark.parametrize("params", [{"lr": 1e-30, "epochs": 2}, {"lr": 0.3, "batch_size": 10}])
 def test_a_broken_probe_stops_the_study_and_is_named(monkeypatch, params):
     if params["lr"] > 0.1:
-        monkeypatch.setattr(evaluate, "build", lambda name, numbers: Shuffled(Params(**numbers)))
+        monkeypatch.setattr(evaluate, "build", lambda name, numbers: Shuffled(Linear.Params(**numbers)))
     message = rf"the probe linear is at chance.*look at `probes\.linear` .* \{{'lr': {params['lr']}.*probe is broken"
     with pytest.raises(ValueError, match=message):
         evaluated("linear", blobs(), **params)

@@ -31,8 +31,8 @@ def published_file(path: Path, full: bool) -> Any:
 
 
 def new_method(path: Path, size: int = 32) -> Pretrained:
-    encoder = Encoder(resnet50.ResNet50(resnet50.Params(image_size=size)))
-    return Pretrained(encoder, pretrained.Params(weights=str(path)), num_images=1)
+    encoder = Encoder(resnet50.ResNet50(resnet50.ResNet50.Params(image_size=size)))
+    return Pretrained(encoder, Pretrained.Params(weights=str(path)), num_images=1)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -87,5 +87,5 @@ def test_weights_that_are_not_there_are_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_without_weights_the_row_does_not_run() -> None:
-    assert "names no file" in (Pretrained.not_run(pretrained.Params()) or "")
-    assert Pretrained.not_run(pretrained.Params(weights="x.pth")) is None
+    assert "names no file" in (Pretrained.not_run(Pretrained.Params()) or "")
+    assert Pretrained.not_run(Pretrained.Params(weights="x.pth")) is None

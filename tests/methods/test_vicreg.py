@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from vicreg.methods.vicreg import Params, covariance, invariance, objective, variance
+from vicreg.methods.vicreg import VICReg, covariance, invariance, objective, variance
 
 
 def numpy_loss(a, b, weights, variance_views, invariance_sums):
@@ -20,8 +20,8 @@ def numpy_loss(a, b, weights, variance_views, invariance_sums):
     return sum(w * t for w, t in zip(weights, terms, strict=True)), terms
 
 
-def params(**changes: Any) -> Params:
-    return Params(**{"projector_width": 8} | changes)
+def params(**changes: Any) -> VICReg.Params:
+    return VICReg.Params(**{"projector_width": 8} | changes)
 
 
 def embeddings(n, d, seed=0):

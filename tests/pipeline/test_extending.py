@@ -23,12 +23,10 @@ from vicreg.nn.half_distance import half_distance
 from vicreg.nn.method import Method
 
 
-class Params(Section):
-    weight: Positive
-
-
 class Toy(Method):
-    Params = Params
+    class Params(Section):
+        weight: Positive
+
     kept = ()
 
     def forward(self, views: Tensor) -> dict[str, Tensor]:
@@ -43,12 +41,9 @@ from vicreg.io.section import Count, Section
 from vicreg.nn.backbone import Backbone
 
 
-class Params(Section):
-    width: Count
-
-
 class Mean(Backbone):
-    Params = Params
+    class Params(Section):
+        width: Count
 
     def __init__(self, params: Params):
         super().__init__(params)

@@ -50,10 +50,9 @@ def test_a_saved_method_loads_with_every_weight(tmp_path: Path, row: str) -> Non
     loaded = builders.load_method(saved(tmp_path, row))
     assert torch.equal(loaded.encoder(images), method.encoder(images))
     assert not loaded.training
-    z = loaded.embed(images)
+    z, expected = loaded.embed(images), method.embed(images)
     assert (z is None) == (row == "random")
-    if z is not None:
-        assert torch.equal(z, method.embed(images))
+    assert z is None or (expected is not None and torch.equal(z, expected))
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
@@ -131,5 +130,5 @@ def test_a_digest_tells_values_names_types_and_shapes() -> None:
     layer = torch.nn.Linear(2, 2, bias=False)
     others = [torch.nn.Linear(2, 2), torch.nn.Linear(4, 1, bias=False), torch.nn.Linear(2, 2, bias=False).half()]
     assert len({weights.digest(module) for module in (layer, torch.nn.Sequential(layer), *others)}) == 5
-    method.encoder.get_submodule("backbone.bn1").num_batches_tracked += 1
+    method.encoder.state_dict()["backbone.bn1.num_batches_tracked"] += 1
     assert weights.digest(method) != before

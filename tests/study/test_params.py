@@ -120,7 +120,7 @@ def test_dvc_changes_one_line_for_one_parameter(tmp_path: Path) -> None:
 def test_parameters_are_frozen() -> None:
     p = params.load(FILE)
     with pytest.raises(ValueError, match="frozen"):
-        p.seed = 1  # type: ignore[misc]
+        p.seed = 1
 
 
 def test_the_policies_are_those_of_paper_and_code(values: Any) -> None:

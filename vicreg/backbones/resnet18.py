@@ -4,19 +4,12 @@ He et al., Deep Residual Learning for Image Recognition, CVPR 2016, with SimCLR'
 2020, appendix B.9): a 3x3 convolution of stride 1 and no max-pooling. Parameters carry torchvision's names.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from torch import Tensor, nn
 
 from vicreg.io.section import Count, Section
 from vicreg.nn.backbone import Backbone
-
-
-class Params(Section):
-    """width: channels of the first stage, 64 in the paper; stem: cifar (3x3, stride 1) or imagenet (7x7, pooling)."""
-
-    width: Count
-    stem: Literal["cifar", "imagenet"] = "cifar"
 
 
 def convolution(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
@@ -46,7 +39,11 @@ class BasicBlock(nn.Module):
 class ResNet18(Backbone):
     """Normalized images (N, 3, H, W) -> representations y (N, 8 * width), initialized as in He et al. (fan-out)."""
 
-    Params: TypeAlias = Params
+    class Params(Section):
+        """width: channels of the first stage, 64 in the paper; stem: cifar (3x3, stride 1) or imagenet (7x7, pool)."""
+
+        width: Count
+        stem: Literal["cifar", "imagenet"] = "cifar"
 
     def __init__(self, params: Params):
         super().__init__(params)

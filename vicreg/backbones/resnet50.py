@@ -1,6 +1,6 @@
 """ResNet-50 as the VICReg paper uses it: torchvision's, on images enlarged to the size its weights expect."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -10,16 +10,14 @@ from vicreg.io.section import Section
 from vicreg.nn.backbone import Backbone
 
 
-class Params(Section):
-    """image_size: pixels of a side to which images are resized, bilinear."""
-
-    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
-
-
 class ResNet50(Backbone):
     """Normalized images (N, 3, H, W) -> representations y (N, 2048)."""
 
-    Params: TypeAlias = Params
+    class Params(Section):
+        """image_size: pixels of a side to which images are resized, bilinear."""
+
+        image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+
     num_features = 2048
 
     def __init__(self, params: Params):

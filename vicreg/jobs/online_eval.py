@@ -6,7 +6,7 @@ from torch import nn
 
 from vicreg.data.images import Images
 from vicreg.evaluation.metrics import accuracies
-from vicreg.evaluation.probes.linear import Linear, Params
+from vicreg.evaluation.probes.linear import Linear
 from vicreg.nn.encoder import extract_features
 
 MAX_IMAGES = 5000  # so that an evaluation costs seconds
@@ -21,7 +21,7 @@ def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device
     chosen = np.random.default_rng(seed).permutation(len(images))[:MAX_IMAGES]
     count, labels = round(TRAIN_SHARE * len(chosen)), images.labels[chosen]
     features = extract_features(encoder, images.pixels[chosen], device)
-    probe = Linear(Params())
+    probe = Linear(Linear.Params())
     num_classes = len(images.classes)
     *_, last = probe.fit(features[:count], labels[:count], num_classes=num_classes, seed=seed, device=device)
     return accuracies(last.predict(features[count:], device), labels[count:])

@@ -7,7 +7,7 @@ projector 2048-8192-8192-8192. They are read without unpickling anything but ten
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +20,14 @@ from vicreg.nn.mlp import mlp
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Params(Section):
-    """weights: a .pth file or its https address; null leaves the row out."""
-
-    weights: PathOrUrl | None = None
-
-
 class Pretrained(Method):
     """The published encoder, which normalizes images as for ImageNet, and the projector if the file has one."""
 
-    Params: TypeAlias = Params
+    class Params(Section):
+        """weights: a .pth file or its https address; null leaves the row out."""
+
+        weights: PathOrUrl | None = None
+
     trains = False
     projector: nn.Module | None
 

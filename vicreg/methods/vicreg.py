@@ -18,20 +18,6 @@ from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 
 
-class Params(Section):
-    """Weights of the terms (lambda, mu, nu), what the variance term asks for, conventions, and the projector's size."""
-
-    invariance: NonNegative = 25.0
-    variance: NonNegative = 25.0
-    covariance: NonNegative = 1.0
-    gamma: Positive = 1.0
-    epsilon: Positive = 1e-4
-    variance_over_views: Literal["mean", "sum"] = "mean"
-    invariance_over_dimensions: Literal["mean", "sum"] = "mean"
-    projector_depth: Count = 3
-    projector_width: Annotated[int, Field(ge=2, le=MAX_INT)]
-
-
 def invariance(a: Tensor, b: Tensor, over_dimensions: str = "mean") -> Tensor:
     """Squared distance of the embeddings a, b (N, D) of two views, mean over images (equation 5).
 
@@ -55,7 +41,7 @@ def covariance(z: Tensor) -> Tensor:
     return (matrix.square().sum() - matrix.diagonal().square().sum()) / dimensions
 
 
-def objective(a: Tensor, b: Tensor, params: Params) -> dict[str, Tensor]:
+def objective(a: Tensor, b: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
     """Return the loss (equation 6) and its unweighted terms for embeddings a, b (N, D), N at least 2.
 
     Computed in float32 at least, outside autocast: squares of sums over a batch do not fit into half precision.
@@ -79,7 +65,19 @@ class VICReg(Method):
     In a training by several processes the loss is that of all their views together.
     """
 
-    Params = Params
+    class Params(Section):
+        """Weights of the terms (lambda, mu, nu), what the variance term asks for, conventions, the projector's size."""
+
+        invariance: NonNegative = 25.0
+        variance: NonNegative = 25.0
+        covariance: NonNegative = 1.0
+        gamma: Positive = 1.0
+        epsilon: Positive = 1e-4
+        variance_over_views: Literal["mean", "sum"] = "mean"
+        invariance_over_dimensions: Literal["mean", "sum"] = "mean"
+        projector_depth: Count = 3
+        projector_width: Annotated[int, Field(ge=2, le=MAX_INT)]
+
     pair_term = "invariance"
     pair_explanation = (
         "The VICReg loss of a pair of images with embeddings a and b: the two views are the batches of two (a, b) and "

@@ -62,7 +62,7 @@ class Row(Section):
 
 class PairLoss(Section):
     num_pairs: Annotated[int, Field(ge=2, le=MAX_INT)]
-    num_negatives: Annotated[int, Field(ge=1, le=12)]
+    num_negatives: Annotated[int, Field(ge=0, le=11)]
 
 
 class Neighbors(Section):

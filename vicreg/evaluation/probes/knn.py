@@ -10,15 +10,12 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, Positive, Section
 
 
-class Params(Section):
-    """Votes are exp(similarity / temperature) of the k nearest; of all where there are fewer than k."""
-
-    k: Count = 200
-    temperature: Positive = 0.07
-
-
 class KNN(Probe):
-    Params = Params
+    class Params(Section):
+        """Votes are exp(similarity / temperature) of the k nearest; of all where there are fewer than k."""
+
+        k: Count = 200
+        temperature: Positive = 0.07
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[NeighborsClassifier]:
         self.chosen = {"k": min(self.params.k, len(features))}

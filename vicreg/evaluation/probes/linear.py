@@ -14,20 +14,17 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, NonNegative, Positive, Section
 
 
-class Params(Section):
-    epochs: Count = 20
-    lr: Positive = 0.3
-    schedule: Literal["cosine", "constant"] = "cosine"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NonNegative = 1e-6
-    batch_size: Count = 256
-    standardize: bool = True
-
-
 class Linear(Probe):
     """SGD on the cross-entropy; the layer starts at N(0, 0.01) and zero bias."""
 
-    Params = Params
+    class Params(Section):
+        epochs: Count = 20
+        lr: Positive = 0.3
+        schedule: Literal["cosine", "constant"] = "cosine"
+        momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+        weight_decay: NonNegative = 1e-6
+        batch_size: Count = 256
+        standardize: bool = True
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
         p, generator = self.params, torch.Generator().manual_seed(seed)

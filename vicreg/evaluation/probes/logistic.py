@@ -14,22 +14,19 @@ from vicreg.evaluation.probe import Probe
 from vicreg.io.section import Count, Positive, Section
 
 
-class Params(Section):
-    """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
-
-    C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    max_iter: Count = 300
-    standardize: bool = True
-
-
 class Logistic(Probe):
     """The regression fitted to all training features, on the CPU, with the C that did best on the part held out.
 
     Whether the fit ended before `max_iter` is in `chosen`. A class without training images gets the probability 0.
     """
 
-    Params = Params
+    class Params(Section):
+        """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
+
+        C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
+        val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+        max_iter: Count = 300
+        standardize: bool = True
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
         """Raises ValueError where C is to be chosen and a class has a single training image."""
