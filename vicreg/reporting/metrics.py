@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from vicreg.evaluation.intervals import paired_interval, unpacked
+from vicreg.evaluation.intervals import paired_interval, unpack_bits
 from vicreg.reporting.curves import PROBE
-from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.study import STATES, Dataset, Study
 
 BASELINE = "random"
 SCORES = ("top1", "top1_low", "top1_high", "top5")
@@ -14,63 +14,68 @@ SCORES = ("top1", "top1_low", "top1_high", "top5")
 Accuracies = dict[str, dict[str, Any]]
 
 
-def accuracies(evaluations: dict[str, dict[str, Any]], slot: str) -> Accuracies:
-    """Return {encoder: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
+def accuracies(evaluations: dict[str, dict[str, Any]], role: str) -> Accuracies:
+    """Return {row: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
 
-    `gain` is the difference of top-1 to the encoder named `random` under the same probe, `gain_low` and
-    `gain_high` its 95 % interval on the same test images; there is none without such an encoder.
-    An encoder that did not take part is {"not_run": the reason in words}.
+    `gain` is the difference of top-1 to the row named `random` under the same probe, `gain_low` and `gain_high` its
+    95 % interval on the same test images; there is none without such a row. A row without numbers has the reason in
+    words instead: {"not_run": ...} or {"collapsed": ...}.
     """
-    found = {encoder: _scores(evaluation, slot) for encoder, evaluation in evaluations.items()}
-    baseline = found.get(BASELINE, {})
-    for encoder, probes in found.items():
-        for probe in [name for name in probes if name != "not_run" and name in baseline]:
-            probes[probe]["gain"] = probes[probe]["top1"] - baseline[probe]["top1"]
-            correct, before = (_hits(evaluations[name], slot, probe) for name in (encoder, BASELINE))
-            probes[probe]["gain_low"], probes[probe]["gain_high"] = paired_interval(correct, before, seed=0)
-    return found
+    scores = {row: _scores(evaluation, role) for row, evaluation in evaluations.items()}
+    baseline = probes_of(scores.get(BASELINE, {}))
+    for row, entry in scores.items():
+        for probe, score in probes_of(entry).items():
+            if probe in baseline:
+                hits, before = (_hits(evaluations[name], role, probe) for name in (row, BASELINE))
+                score["gain"] = score["top1"] - baseline[probe]["top1"]
+                score["gain_low"], score["gain_high"] = paired_interval(hits, before, seed=0)
+    return scores
 
 
-def _hits(evaluation: dict[str, Any], slot: str, probe: str) -> np.ndarray:
-    dataset = evaluation["datasets"][slot]
-    return unpacked(dataset["probes"][probe]["hits"], dataset["test"])
+def probes_of(entry: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The scores of a row by probe; none where it has a reason in words instead."""
+    return {probe: score for probe, score in entry.items() if probe not in STATES}
 
 
-def best_two(evaluations: dict[str, dict[str, Any]], slot: str, probe: str) -> dict[str, Any] | None:
-    """Return the encoders with the highest top-1, their difference and its 95 % interval on the same test images.
-
-    None where fewer than two encoders other than the baseline ran.
-    """
-    ran = {name: entry["datasets"][slot]["probes"] for name, entry in evaluations.items() if "datasets" in entry}
-    ranked = sorted(
-        (name for name in ran if name != BASELINE and probe in ran[name]), key=lambda n: -ran[n][probe]["top1"]
-    )
-    if len(ranked) < 2:
-        return None
-    best, second = ranked[:2]
-    low, high = paired_interval(_hits(evaluations[best], slot, probe), _hits(evaluations[second], slot, probe), seed=0)
-    difference = ran[best][probe]["top1"] - ran[second][probe]["top1"]
-    return {"best": best, "second": second, "difference": difference, "low": low, "high": high}
-
-
-def _scores(evaluation: dict[str, Any], slot: str) -> dict[str, Any]:
-    if "not_run" in evaluation:
-        return {"not_run": evaluation["not_run"]}
-    probes = evaluation["datasets"][slot]["probes"]
+def _scores(evaluation: dict[str, Any], role: str) -> dict[str, Any]:
+    if "datasets" not in evaluation:
+        return {state: evaluation[state] for state in STATES if state in evaluation}
+    probes = evaluation["datasets"].get(role, {}).get("probes", {})
     return {probe: {score: result[score] for score in SCORES} for probe, result in probes.items()}
+
+
+def _hits(evaluation: dict[str, Any], role: str, probe: str) -> np.ndarray:
+    dataset = evaluation["datasets"][role]
+    return unpack_bits(dataset["probes"][probe]["hits"], dataset["test"])
+
+
+def best_two(evaluations: dict[str, dict[str, Any]], role: str, probe: str) -> dict[str, Any] | None:
+    """Return the rows with the highest top-1, their difference and its 95 % interval on the same test images.
+
+    None where fewer than two rows beside the baseline ran, or none of them is above it.
+    """
+    scores = {row: entry[probe]["top1"] for row, entry in accuracies(evaluations, role).items() if probe in entry}
+    baseline = scores.pop(BASELINE, 0.0)
+    ranked = sorted(scores, key=lambda row: -scores[row])[:2]
+    if len(ranked) < 2 or scores[ranked[0]] <= baseline:
+        return None
+    best, second = ranked
+    ahead, behind = (_hits(evaluations[row], role, probe) for row in ranked)
+    low, high = paired_interval(ahead, behind, seed=0)
+    return {"best": best, "second": second, "difference": scores[best] - scores[second], "low": low, "high": high}
 
 
 def metrics(study: Study) -> dict[str, Any]:
     """Return what metrics.json holds: the accuracies by dataset, and a block on the study itself."""
-    by_dataset = {dataset.key: accuracies(study.evaluations, dataset.slot) for dataset in study.datasets}
-    return by_dataset | {"study": facts(study)}
+    scores = {d.key: accuracies(study.evaluations, d.role) if d.classes else {} for d in study.datasets}
+    return scores | {"study": facts(study)}
 
 
-def top1(found: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return what top1.json holds, of `metrics`: {dataset: {encoder: top-1 of the linear probe}} where it ran."""
+def top1(scores: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return what top1.json holds, of `metrics`: {dataset: {row: top-1 of the linear probe}} where it ran."""
     return {
-        dataset: {encoder: probes[PROBE]["top1"] for encoder, probes in found[dataset].items() if PROBE in probes}
-        for dataset in found["study"]["datasets"]
+        dataset: {row: probes[PROBE]["top1"] for row, probes in scores[dataset].items() if PROBE in probes}
+        for dataset in scores["study"]["datasets"]
     }
 
 
@@ -79,11 +84,12 @@ def facts(study: Study) -> dict[str, Any]:
     seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
     return {
         "name": study.name,
-        "source": study.sizes["source"],
+        "source": study.sizes.get("source"),
         "sizes": study.sizes,
         "protocol": study.protocol,
         "seed": study.seed,
-        "datasets": {dataset.key: _describe(dataset) for dataset in study.datasets},
+        "datasets": {dataset.key: _facts(dataset) for dataset in study.datasets},
+        "recipes": study.recipes,
         "device": "; ".join(study.devices),
         "commit": study.commit,
         "versions": study.versions,
@@ -91,11 +97,12 @@ def facts(study: Study) -> dict[str, Any]:
     }
 
 
-def _describe(dataset: Dataset) -> dict[str, Any]:
+def _facts(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "genuine": dataset.genuine,
+        "synthetic": dataset.synthetic,
         "classes": len(dataset.classes),
-        "images": dataset.purposes,
+        "images": dataset.subsets,
         "fingerprints": dataset.fingerprints,
     }

@@ -1,7 +1,6 @@
-"""The drawer of a page's figures and tables: each figure gets ids of its own, each caption says what the data is."""
+"""Figures as SVG inside the page: each gets ids of its own, and says in words what it shows and what the data is."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -9,73 +8,46 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from vicreg.reporting import tables
 from vicreg.reporting.figures import panels, svg
-from vicreg.reporting.figures.panels import Panel
-from vicreg.reporting.markdown import escape
+from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.page import html
 from vicreg.reporting.study import Dataset
+from vicreg.reporting.summary import say
 
-SIDE_BY_SIDE, SMALL = (4.1, 2.8), (3.3, 2.4)  # inches of a panel of two, and of three in a row
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Panels beside each other. parts: (title, drawing); numbers: the same as a table, where there is one."""
-
-    caption: Markup
-    parts: list[tuple[str, Markup]]
-    numbers: html.Table | None = None
-    legend: Sequence[tuple[str, Markup]] = ()  # names and swatches
+SIDE_BY_SIDE, SMALL = (4.1, 2.8), (3.3, 2.4)  # inches of a panel of two, and of three beside each other
 
 
-def about(*datasets: Dataset) -> str:
-    """What the data of a figure or table is, in markdown: drawn pictures and parts of CIFAR are named as such."""
-    return " ".join(f"{escape(dataset.name)}{_stand_in(dataset)}." for dataset in datasets)
-
-
-def _stand_in(dataset: Dataset) -> str:
-    if dataset.genuine:
-        return ""
-    return ": drawn pictures, **not CIFAR**" if dataset.drawn else ": **not complete CIFAR**"
-
-
-class Drawer:
+class FigureRenderer:
     def __init__(self) -> None:
-        self.names = (f"f{n}" for n in count(1))
+        self.ids = (f"f{n}" for n in count(1))
 
-    def figure(
-        self,
-        drawn: Sequence[Panel],
-        caption: str,
-        *datasets: Dataset,
-        size: tuple[float, float] | None = None,
-        looks: Mapping[str, dict[str, Any]] | None = None,
-        numbers: html.Table | None = None,
-    ) -> Figure | None:
-        """Return the panels as drawings for a page; None where there are none.
+    def figure(self, figure: PanelFigure, datasets: Sequence[Dataset]) -> dict[str, Any] | None:
+        """Return what the templates' macro `figure` shows; None where there are no panels.
 
-        caption: markdown; size: inches of a panel, looks: for a legend.
+        Panels are (title, drawing), the legend (name, drawing); `numbers` is the same as a table, of curves.
         """
-        size = size or (SIDE_BY_SIDE if len(drawn) in (1, 2, 4) else SMALL)
-        data = about(*datasets)
-        words = html.inline(data).striptags()
-        parts = [(p.title, self.draw(p, f"{p.title}: {p.words}. {words}", size)) for p in drawn]
-        legend = [(name, self.swatch(name, look)) for name, look in (looks or {}).items()]
-        return Figure(html.inline(f"{caption} {data}"), parts, numbers, legend) if parts else None
+        if not figure.panels:
+            return None
+        size = figure.size or (SIDE_BY_SIDE if len(figure.panels) in (1, 2, 4) else SMALL)
+        about = " ".join(say("about", dataset) for dataset in datasets)
+        plain = html.inline(about).striptags()
+        return {
+            "panels": [(p.title, self._draw(p, f"{p.title}: {p.alt_text}. {plain}", size)) for p in figure.panels],
+            "about": about,
+            "legend": [(name, self.legend_sample(name, line)) for name, line in figure.legend.items()],
+            "numbers": tables.curve_numbers(figure.curves, figure.keys) if figure.curves else None,
+        }
 
-    def swatch(self, name: str, look: dict[str, Any]) -> Markup:
+    def legend_sample(self, name: str, line: dict[str, Any]) -> Markup:
         """A piece of a line, or a marker, as keyword arguments of matplotlib describe it."""
-        width = 0.25 if look["linestyle"] == "none" else 0.5
-        return self.draw(Panel(name, partial(_swatch, look=look)), f"look of {name}", (width, 0.2))
+        width = 0.25 if line["linestyle"] == "none" else 0.5
+        return self._draw(Panel(name, partial(_sample, line=line)), f"style of {name}", (width, 0.2))
 
-    def draw(self, panel: Panel, words: str, size: tuple[float, float]) -> Markup:
-        return svg.inline(panels.alone(panel, *size), next(self.names), words)
-
-    def table(self, markdown: str, caption: str, *datasets: Dataset, **more: Any) -> html.Table:
-        """Return one of our markdown tables; caption: markdown."""
-        return html.table(markdown, f"{caption} {about(*datasets)}".strip(), **more)
+    def _draw(self, panel: Panel, alt_text: str, size: tuple[float, float]) -> Markup:
+        return svg.inline(panels.alone(panel, size), next(self.ids), alt_text)
 
 
-def _swatch(axes: Axes, look: dict[str, Any]) -> None:
+def _sample(axes: Axes, line: dict[str, Any]) -> None:
     axes.set_axis_off()
-    axes.plot([0, 1, 2], [0, 0, 0], **look | {"markevery": [1]})
+    axes.plot([0, 1, 2], [0, 0, 0], **line | {"markevery": [1]})
