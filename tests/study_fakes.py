@@ -90,17 +90,22 @@ def study(
     classes: tuple[str, ...] = CLASSES,
     name: str = "Shapes-10 (drawn)",
     genuine: bool = False,
+    unlabeled: bool = False,
     **changes: Any,
 ) -> Study:
-    """A study of encoders with these top-1 accuracies; None did not run, and `random` does not learn."""
+    """A study of rows with these top-1 accuracies; None did not run, and `random` does not train.
+
+    unlabeled: the primary dataset is a folder of pictures without classes.
+    """
     scores = (
         {"random": 0.3, "imagenet_aug": 0.5, "cifar_aug": 0.8, "resnet50_paper": None} if scores is None else scores
     )
     ran = {row: top1 for row, top1 in scores.items() if top1 is not None}
     subsets = {"pretrain": 100, "probe_train": TRAIN, "probe_test": TEST}
     about: dict[str, Any] = {"genuine": genuine, "synthetic": not genuine, "classes": classes, "subsets": subsets}
+    primary: dict[str, Any] = {"classes": (), "synthetic": False, "subsets": {"pretrain": 100}} if unlabeled else {}
     datasets = (
-        Dataset(role="primary", key="cifar10", name=name, fingerprints={"train": "ab12"}, **about),
+        Dataset(role="primary", key="cifar10", name=name, fingerprints={"train": "ab12"}, **about | primary),
         Dataset(role="transfer", key="cifar100", name=f"{name} 2", fingerprints={"train": "cd34"}, **about),
     )
     indicators = {"embedding_std": 0.9, "embedding_correlation": 0.1, "effective_rank": 9.0}
@@ -124,8 +129,13 @@ def study(
         "versions": {"python": "3.11.0"},
         "commit": "abc1234",
     }
+    if unlabeled:
+        values |= {"pair_losses": {}, "neighbors": {}}
+        for result in values["evaluations"].values():
+            result.get("datasets", {}).pop("primary", None)
     return Study(**values | changes)
 
 
 def shown(of: Study, classes: tuple[str, ...] = CLASSES) -> image_samples.Samples:
-    return image_samples.gather(of, {"primary": images(classes, of.datasets[0].name)}, SPLIT)
+    side = 32 if classes else 48
+    return image_samples.gather(of, {"primary": images(classes, of.datasets[0].name, side)}, SPLIT)

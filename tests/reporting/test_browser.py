@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import study_fakes as fakes
 
+from vicreg.reporting.figures.study_figures import study_figures
 from vicreg.reporting.page import page
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1280, "height": 900}
-LOOKS = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
+MODES = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: `apt-get install chromium`")
 
@@ -38,7 +39,7 @@ class Opened:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = fakes.study(genuine=True, name="CIFAR-10")
     written = tmp_path_factory.mktemp("page") / "index.html"
-    written.write_text(page.document(study, fakes.shown(study)), encoding="utf-8")
+    written.write_text(page.document(study, fakes.shown(study), study_figures(study)), encoding="utf-8")
     return written
 
 
@@ -70,7 +71,7 @@ def opened(browser: "Browser", file: Path, size: Any = DESKTOP, scheme: Any = "l
     return found
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.parametrize(("size", "scheme"), MODES)
 def test_everyone_can_read_it(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
     found = opened(browser, file, size, scheme)
     found.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
@@ -84,7 +85,7 @@ def test_everyone_can_read_it(browser: "Browser", file: Path, size: Any, scheme:
     found.page.close()
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.parametrize(("size", "scheme"), MODES)
 def test_text_in_drawings_stands_out_from_its_card(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
     """axe does not look at text in drawings, so its contrast is computed here, by WCAG 2.2."""
     found = opened(browser, file, size, scheme)

@@ -8,7 +8,7 @@ import pytest
 
 from vicreg.reporting import readme
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from vicreg.compare.rows import by
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.markdown import percent
 
-FOLDER = Path(__file__).parent.parent / "reports" / "cifar_short"
+FOLDER = Path(__file__).parents[2] / "reports" / "cifar_short"
 NUMBERS = ("top1", "top1_low", "top1_high", "top5", "gain")
 
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import study_fakes as fakes
 
-from vicreg.evaluation.intervals import packed
-from vicreg.reporting import literature, markdown, markdown_report, summary, tables
+from vicreg.evaluation.intervals import pack_bits
+from vicreg.reporting import content, literature, markdown, summary, tables
 from vicreg.reporting.metrics import accuracies, best_two, metrics
-from vicreg.reporting.study import Dataset, Study, versions
+from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.summary import say
+from vicreg.reporting.table import Table
 
 Evaluations = dict[str, dict[str, Any]]
 
@@ -22,30 +25,31 @@ def score(top1: float, low: float, high: float, top5: float = 0.9) -> dict[str, 
         "top5": top5,
         "curve": [],
         "settings": {"lr": 0.3},
-        "hits": packed(np.random.default_rng(round(1000 * high)).permutation(1000) < 1000 * top1),
+        "hits": pack_bits(np.random.default_rng(round(1000 * high)).permutation(1000) < 1000 * top1),
     }
 
 
 def evaluation(**probes: dict[str, Any]) -> dict[str, Any]:
-    return {"datasets": {slot: {"test": 1000, "probes": probes} for slot in ("primary", "transfer")}}
+    return {"datasets": {role: {"test": 1000, "probes": probes} for role in ("primary", "transfer")}}
 
 
-def dataset(key: str = "shapes10", *, genuine: bool = False, drawn: bool = True, slot: str = "primary") -> Dataset:
-    names = {"shapes10": "Shapes-10 (drawn)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-    purposes = {"pretrain": 40000, "probe_test": 500, "probe_train": 1500}
-    return Dataset(slot, key, names[key], genuine, drawn, tuple("abcdefghij"), purposes, {"train": "ab12"})
+def dataset(key: str = "shapes10", *, genuine: bool = False, synthetic: bool = True, role: str = "primary") -> Dataset:
+    names = {"shapes10": "Shapes-10 (drawn)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mine": "Holidays"}
+    subsets = {"pretrain": 40000, "probe_test": 500, "probe_train": 1500}
+    return Dataset(role, key, names[key], genuine, synthetic, tuple("abcdefghij"), subsets, {"train": "ab12"})
 
 
 def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study:
     values: dict[str, Any] = {
         "name": "embedded",
-        "sizes": {"source": "embedded", "width": 8, "epochs": 10, "subset": False, "fractions": {"pretrain": 0.1}},
+        "sizes": {"source": "synthetic", "width": 8, "allow_subset": False, "fractions": {"pretrain": 0.1}},
         "protocol": "report",
         "seed": 7,
         "datasets": datasets or (dataset(),),
         "pretraining": {name: {"history": [], "online": []} for name in evaluations},
         "evaluations": evaluations,
-        "representative_loss": {"encoders": {}, "computed": "Mean over 10 pairs."},
+        "pair_losses": {},
+        "neighbors": {},
         "seconds": [{"stage": "split", "seconds": 1.25, "device": "cpu: X (2 cores)"}],
         "versions": {"python": "3.11.0"},
         "commit": "abc1234",
@@ -56,24 +60,24 @@ def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study
 RANDOM = score(0.30004, 0.26, 0.34)
 BETTER = score(0.61249, 0.57, 0.65)
 BOTH = {"random": evaluation(linear=RANDOM), "cifar_aug": evaluation(linear=BETTER)}
-NOT_RUN = {"not_run": "not run: `literature.weights` names no file"}
+NOT_RUN = {"not_run": "not run: `pretrained.weights` names no file"}
 
 
-def rows(table: str) -> list[list[str]]:
-    """The cells of a markdown table, split at the pipes that are not escaped."""
-    lines = [line for line in table.splitlines() if not re.fullmatch(r"[|:-]+", line)]
+def rows(table: Table) -> list[list[str]]:
+    """The cells of a table as markdown, split at the pipes that are not escaped."""
+    lines = [line for line in table.to_markdown().splitlines() if not re.fullmatch(r"[|:-]+", line)]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
 def test_the_gain_is_that_of_unrounded_values():
-    found = accuracies(BOTH, "primary")
-    assert found["cifar_aug"]["linear"]["gain"] == pytest.approx(0.61249 - 0.30004)
-    assert found["random"]["linear"]["gain"] == 0
+    scores = accuracies(BOTH, "primary")
+    assert scores["cifar_aug"]["linear"]["gain"] == pytest.approx(0.61249 - 0.30004)
+    assert scores["random"]["linear"]["gain"] == 0
     # 61.2 - 30.0 is what rounded values would give, 31.245 is the true difference.
-    assert rows(tables.comparison(dataset(), found))[2][5].split()[0] == "+31.2"
+    assert rows(tables.comparison(dataset(), scores))[2][5].split()[0] == "+31.2"
     near = {"random": evaluation(linear=score(0.3004, 0, 1)), "a": evaluation(linear=score(0.3016, 0, 1))}
-    shown = rows(tables.comparison(dataset(), accuracies(near, "primary")))[2][5]
-    assert shown.split()[0] == "+0.1"  # not 30.2 - 30.0
+    gain = rows(tables.comparison(dataset(), accuracies(near, "primary")))[2][5]
+    assert gain.split()[0] == "+0.1"  # not 30.2 - 30.0
 
 
 def test_a_row_shows_top1_with_its_interval_and_top5():
@@ -81,15 +85,21 @@ def test_a_row_shows_top1_with_its_interval_and_top5():
     assert row == ["linear", "`random`", "30.0", "26.0 – 34.0", "90.0", "baseline"]
 
 
+def test_a_gain_that_may_be_chance_shows_both_signs():
+    evaluations = {"random": evaluation(linear=RANDOM), "a": evaluation(linear=score(0.31, 0.28, 0.35))}
+    gain = rows(tables.comparison(dataset(), accuracies(evaluations, "primary")))[2][5]
+    assert re.fullmatch(r"\+1\.0 \(-\d\.\d to \+\d\.\d\)", gain)
+
+
 def test_a_small_loss_is_not_shown_as_minus_zero():
     assert markdown.points(-0.0001) == "+0.0"
     assert markdown.points(-0.031) == "-3.1"
 
 
-def test_every_probe_has_its_rows_in_the_order_of_the_encoders():
+def test_every_probe_has_its_rows_in_their_order():
     pair = {"linear": RANDOM, "knn": BETTER}
-    found = accuracies({"b": evaluation(**pair), "random": evaluation(**pair)}, "primary")
-    assert [row[:2] for row in rows(tables.comparison(dataset(), found))[1:]] == [
+    scores = accuracies({"b": evaluation(**pair), "random": evaluation(**pair)}, "primary")
+    assert [row[:2] for row in rows(tables.comparison(dataset(), scores))[1:]] == [
         ["linear", "`b`"],
         ["linear", "`random`"],
         ["knn", "`b`"],
@@ -99,183 +109,213 @@ def test_every_probe_has_its_rows_in_the_order_of_the_encoders():
 
 @pytest.mark.parametrize("evaluations", [{"cifar_aug": evaluation(linear=BETTER)}, BOTH | {"random": NOT_RUN}])
 def test_without_the_baseline_there_is_no_gain(evaluations):
-    found = accuracies(evaluations, "primary")
-    assert "gain" not in found["cifar_aug"]["linear"]
-    assert rows(tables.comparison(dataset(), found))[1][5] == "no baseline"
-    assert "no gain to state" in summary.answer(found)
+    scores = accuracies(evaluations, "primary")
+    assert "gain" not in scores["cifar_aug"]["linear"]
+    assert rows(tables.comparison(dataset(), scores))[1][5] == "no baseline"
 
 
 @pytest.mark.parametrize("genuine", [True, False])
-def test_an_encoder_that_did_not_run_has_words_and_no_number_in_its_row(genuine):
-    found = accuracies(BOTH | {"resnet50_paper": NOT_RUN}, "primary")
-    assert found["resnet50_paper"] == NOT_RUN
-    row = rows(tables.comparison(dataset("cifar10", genuine=genuine), found))[-1]
-    assert row[:3] == ["all", "`resnet50_paper`", "not run"]
+@pytest.mark.parametrize(
+    ("entry", "state", "sentence"),
+    [
+        (NOT_RUN, "not run", "`x` was not run: `pretrained.weights` names no file."),
+        (
+            {"collapsed": "epoch 3: all embeddings are alike"},
+            "collapsed",
+            "`x` collapsed: epoch 3: all embeddings are alike.",
+        ),
+    ],
+)
+def test_a_row_without_numbers_has_words(genuine, entry, state, sentence):
+    report = study(BOTH | {"x": entry}, dataset("cifar10", genuine=genuine))
+    scores = accuracies(report.evaluations, "primary")
+    assert scores["x"] == entry
+    row = rows(tables.comparison(report.datasets[0], scores))[-1]
+    assert row[:3] == ["all", "`x`", state]
     assert set(row[3:]) == {""}
-    assert summary.not_run(found) == ["`resnet50_paper` was not run: `literature.weights` names no file."]
+    assert summary.notes(report, report.datasets[0], scores) == [sentence]
 
 
-def test_published_figures_stand_beside_the_linear_probe_of_genuine_data():
-    found = accuracies({name: evaluation(linear=BETTER, knn=BETTER) for name in BOTH}, "primary")
-    table = rows(tables.comparison(dataset("cifar10", genuine=True), found))
+def test_published_figures_stand_beside_the_linear_probe():
+    scores = accuracies({name: evaluation(linear=BETTER, knn=BETTER) for name in BOTH}, "primary")
+    table = rows(tables.comparison(dataset("cifar10", genuine=True), scores))
     assert "student report" in table[0][6]
     assert [row[6] for row in table[1:]] == ["29.3 / 79.8", "80.2 / 99.1", "", ""]
-    table = rows(tables.comparison(dataset("cifar100", genuine=True), found))
+    table = rows(tables.comparison(dataset("cifar100", genuine=True), scores))
     assert [row[6] for row in table[1:3]] == ["11.7 / 25.4", "45.2 / 74.9"]
 
 
 @pytest.mark.parametrize("key", ["shapes10", "cifar10"])
-def test_no_published_figure_is_anywhere_in_a_report_on_other_data(key):
-    text = markdown_report.document(study(BOTH, dataset(key, drawn=key == "shapes10")))
-    for source in literature.SOURCES.values():
-        assert source.reference not in text
+def test_no_published_figure_is_in_a_report_on_other_data(key):
+    text = content.document(study(BOTH, dataset(key, synthetic=key == "shapes10")))
+    for source in literature.CONTENT["sources"].values():
+        assert source["reference"] not in text
     for figure in literature.FIGURES:
         assert f"{figure.top1:g}" not in text
 
 
-def test_a_report_on_genuine_data_names_every_source_and_its_protocol():
-    both = (dataset("cifar10", genuine=True, drawn=False), dataset("cifar100", genuine=True, slot="transfer"))
-    text = markdown_report.document(study(BOTH, *both))
-    for source in literature.SOURCES.values():
-        assert source.reference in text and source.protocol in text
+def test_a_report_on_genuine_data_names_every_source():
+    both = (
+        dataset("cifar10", genuine=True, synthetic=False),
+        dataset("cifar100", genuine=True, synthetic=False, role="transfer"),
+    )
+    text = content.document(study(BOTH, *both))
+    for source in literature.CONTENT["sources"].values():
+        assert source["reference"] in text and source["protocol"] in text
     for number in ("85.5", "not given", "92.07", "99.74", "68.54", "90.83", "82.2", "54.6"):
         assert number in text
     assert "drawn" not in text
 
 
 def test_data_that_is_not_cifar_is_called_so():
-    assert "drawn pictures, not CIFAR" in (summary.warning(dataset()) or "")
-    assert "not complete CIFAR" in (summary.warning(dataset("cifar10", drawn=False)) or "")
-    assert summary.warning(dataset("cifar10", genuine=True, drawn=False)) is None
-
-
-@pytest.mark.parametrize(
-    ("top1", "low", "high", "words"),
-    [
-        (0.612, 0.57, 0.65, "`x` gains +31.2 points of top-1 over `random` (61.2 % against 30.0 %)"),
-        (0.312, 0.27, 0.35, "`x` is +1.2 points of top-1 from `random` (31.2 % against 30.0 %), but"),
-        (0.288, 0.25, 0.33, "`x` is -1.2 points of top-1 from `random` (28.8 % against 30.0 %), but"),
-        (0.1, 0.08, 0.12, "`x` loses: -20.0 points of top-1 from `random` (10.0 % against 30.0 %)"),
-    ],
-)
-def test_the_answer_is_honest(top1, low, high, words):
-    found = accuracies({"random": evaluation(linear=RANDOM), "x": evaluation(linear=score(top1, low, high))}, "primary")
-    answer = summary.answer(found)
-    assert words in answer and answer.startswith("With the linear probe, ")
-    assert ("may be chance" in answer) == (abs(top1 - 0.3) < 0.02)
-
-
-def test_the_answer_of_a_study_in_which_little_ran():
-    assert summary.answer({"x": NOT_RUN}) == "No encoder ran, so there is nothing to compare."
-    only = accuracies({"random": evaluation(linear=RANDOM)}, "primary")
-    assert summary.answer(only) == "Only `random` ran: 30.0 % top-1 with the linear probe."
+    assert "drawn pictures, not CIFAR" in say("warning", dataset())
+    assert "CIFAR-10 is not complete CIFAR" in say("warning", dataset("cifar10", synthetic=False))
+    own = say("warning", dataset("mine", synthetic=False))
+    assert "Holidays is not CIFAR: published figures are not comparable" in own
+    assert say("warning", dataset("cifar10", genuine=True, synthetic=False)) == ""
 
 
 def test_odd_names_cannot_break_a_table():
     odd = "a|b\n*c* `d` [e](f) <g>"
-    loss = {"loss": 1.0, "invariance": 0.0, "variance": 0.04, "covariance": 0.0}
-    entry = {
-        "views": loss,
-        "same": loss,
-        "different": loss,
-        "anchor": odd,
-        "against": [{"class": odd, "invariance": 2}] * 2,
-    }
-    header, *body = rows(tables.against({"encoders": {"x": entry}}, ["x"]))
-    assert header[1] == header[2] == r"a\|b \*c\* \`d\` \[e\](f) \<g\>"
-    assert body == [["`x`", "2.000", "2.000"]]
+    table = Table([markdown.escape(odd)], {"n": str}, [[markdown.code(odd), 1]])
+    assert rows(table) == [[r"a\|b \*c\* \`d\` \[e\](f) \<g\>", "n"], [r"a\|b \*c\* \`d\` \[e\](f) \<g\>", "1"]]
 
 
-def test_representative_losses_of_removed_encoders_are_passed_over():
-    loss = {"loss": 1.5, "invariance": 0.01, "variance": 0.05, "covariance": 0.0}
-    entry = {"views": loss, "same": loss, "different": loss, "anchor": "cat", "against": []}
-    table = rows(tables.representative_loss({"encoders": {"old": entry, "x": entry}}, ["random", "x"]))
-    assert [row[0] for row in table] == ["encoder", "`x`", "`x`", "`x`"]
-    assert table[1] == ["`x`", "two views of one image", "1.500", "0.010", "0.050", "0.000"]
+def test_a_table_sorts_by_numbers_and_not_by_their_text():
+    table = Table(
+        ["x"], {"n": "{:,.1f}".format, "both": "{0[0]} / {0[1]}".format}, [["a", 1204.5, (3, 9)], ["b", "not run"]]
+    )
+    assert table.cells == [
+        [("a", None), ("1,204.5", 1204.5), ("3 / 9", 3)],
+        [("b", None), ("not run", None), ("", None)],
+    ]
 
 
-def test_settings_are_named_by_encoder_where_they_differ():
+def test_pair_losses_of_different_methods_have_tables_of_their_own():
+    losses = {"a": fakes.pair_loss(), "b": fakes.pair_loss("distance"), "random": {"not_run": "it has no projector"}}
+    recipes = {"a": fakes.recipe("a"), "b": fakes.recipe("b", method={"name": "simclr"})}
+    report = study(BOTH, pair_losses=losses, pretraining={row: {"recipe": recipe} for row, recipe in recipes.items()})
+    vicreg, simclr = tables.pair_losses(report).items()
+    assert (vicreg[0], rows(vicreg[1])[0]) == ("vicreg", ["encoder", "pair", "invariance", "variance"])
+    assert rows(vicreg[1])[1] == ["`a`", "two views of one image", "0.100", "0.800"]
+    assert (simclr[0], rows(simclr[1])[0]) == ("simclr", ["encoder", "pair", "distance"])
+    text = content.document(report)
+    assert "whose numbers cannot be compared" in text and text.count("is a mean over pairs.") == 2
+
+
+def test_settings_of_probes_are_told_where_they_differ():
     def result(**settings: Any) -> dict[str, Any]:
         return evaluation(logistic=score(0.5, 0.4, 0.6) | {"settings": settings})
 
-    found = study({"a": result(C=0.1, standardise=True), "b": result(C=1.0, standardise=True)})
-    assert summary.settings(found, dataset()) == ["logistic: C 0.1 for `a`, 1.0 for `b`, standardise yes"]
+    report = study({"a": result(C=0.1, standardize=True, tried={"1": 2}), "b": result(C=1.0, standardize=True)})
+    shown = content.result(report, dataset())
+    assert shown["settings"] == ["logistic (standardize yes)."]
+    assert rows(shown["chosen"])[1:] == [["`a`", "C 0.1"], ["`b`", "C 1"]]
 
 
-def test_pretraining_shows_whatever_a_method_reports():
-    epochs = [{"epoch": n, "loss": 3.0 / n, "entropy": 0.5, "images_per_second": 100.0 * n} for n in (1, 2, 3)]
-    learned = {"x": {"images": 4000, "history": epochs}, "random": {"images": 4000, "history": []}}
-    header, row = rows(tables.pretraining(study(BOTH, pretraining=learned)))
-    assert header == ["encoder", "images", "epochs", "loss", "entropy", "images per second"]
-    assert row == ["`x`", "4,000", "3", "1.000", "0.500", "200"]
+def test_pretraining_shows_whatever_each_method_logged():
+    def result(method: str, **terms: float) -> dict[str, Any]:
+        epochs = [{"epoch": n, "loss": 3.0 / n, **terms, "images_per_second": 100.0 * n} for n in (1, 2, 3)]
+        return {"images": 4000, "history": epochs, "recipe": {"method": {"name": method}}}
+
+    results = {"x": result("a", entropy=0.5), "y": result("b", effective_rank=2.0), "random": {"history": []}}
+    one, other = tables.pretraining(study(BOTH, pretraining=results)).values()
+    assert rows(one) == [
+        ["encoder", "images", "epochs", "loss", "entropy", "images per second"],
+        ["`x`", "4,000", "3", "1.000", "0.500", "200"],
+    ]
+    assert rows(other)[0] == ["encoder", "images", "epochs", "loss", "images per second"]
 
 
 def test_the_document_says_how_its_numbers_came_about():
-    text = markdown_report.document(study(BOTH))
+    text = content.document(study(BOTH))
     for fact in (
         "seed 7",
         "`report`",
         "width 8",
-        "subset no",
+        "allow subset no",
         "fractions (pretrain 0.1)",
         "python 3.11.0",
         "ab12",
     ):
         assert fact in text
-    for fact in (
-        "40,000 images for pretraining",
-        "1,500 images for training the probes",
-        "git commit abc1234",
-    ):
+    for fact in ("40,000 images for pretraining", "1,500 images for training the probes", "git commit `abc1234`"):
         assert fact in text
     assert "cpu: X (2 cores)" in text and "1.2" in text and "lr 0.3" in text
 
 
-def test_hardware_is_a_column_only_where_stages_ran_on_several():
-    one = {"stage": "split", "seconds": 1.0, "device": "cpu: X"}
-    other = {"stage": "pretrain-x", "seconds": 1001.5, "device": "cuda: Y"}
-    assert rows(tables.seconds(study(BOTH, seconds=[one])))[-1] == ["sum of stages", "1.0"]
-    assert rows(tables.seconds(study(BOTH, seconds=[one, other])))[2] == [
-        "`pretrain-x`",
-        "1,001.5",
-        "cuda: Y",
-    ]
-    assert rows(tables.seconds(study(BOTH, seconds=[one, other])))[-1] == ["sum of stages", "1,002.5", ""]
+def test_seconds_are_summed_by_kind_of_stage():
+    times = {"pretrain-a": 1000.0, "split": 1.0, "pretrain-b": 998.0}
+    entries = [{"stage": stage, "seconds": seconds, "device": "cpu: X"} for stage, seconds in times.items()]
+    table = tables.seconds(study(BOTH, seconds=entries))
+    assert rows(table)[1:] == [["`pretrain`", "1,998.0", "99.9"], ["`split`", "1.0", "0.1"]]
+    assert table.bars == pytest.approx([1, 1 / 1998])
 
 
-def test_metrics_hold_numbers_by_dataset_encoder_and_probe_and_the_study():
-    found = metrics(study(BOTH | {"resnet50_paper": NOT_RUN}))
-    assert found["shapes10"]["cifar_aug"]["linear"].keys() == {
-        "top1",
-        "top1_low",
-        "top1_high",
-        "top5",
-        "gain",
-        "gain_low",
-        "gain_high",
-    }
-    assert found["shapes10"]["resnet50_paper"] == NOT_RUN
-    assert found["study"]["seconds"] == {"split": 1.25, "total": 1.25}
-    assert found["study"]["datasets"]["shapes10"]["genuine"] is False
+def test_metrics_hold_numbers_and_the_study():
+    values = metrics(study(BOTH | {"resnet50_paper": NOT_RUN}))
+    keys = {"top1", "top1_low", "top1_high", "top5", "gain", "gain_low", "gain_high"}
+    assert values["shapes10"]["cifar_aug"]["linear"].keys() == keys
+    assert values["shapes10"]["resnet50_paper"] == NOT_RUN
+    assert values["study"]["seconds"] == {"split": 1.25, "total": 1.25}
+    assert values["study"]["datasets"]["shapes10"]["genuine"] is False
 
 
 def test_two_datasets_of_one_key_are_an_error():
     with pytest.raises(ValueError, match="must differ"):
-        study(BOTH, dataset(), dataset(slot="transfer"))
-
-
-def test_versions_leave_out_what_is_not_installed():
-    assert versions(["numpy", "no-such-package-here"]).keys() == {"python", "numpy"}
+        study(BOTH, dataset(), dataset(role="transfer"))
 
 
 def test_the_two_best_are_compared_image_by_image():
-    weak, strong = score(0.30, 0, 0.5), score(0.31, 0, 1)
-    strong["hits"] = packed(np.arange(1000) < 310)
-    weak["hits"] = packed(np.arange(1000) < 300)  # a subset of the stronger one's: 10 images gained, none lost
+    weak, strong = score(0.50, 0, 0.5), score(0.51, 0, 1)
+    strong["hits"] = pack_bits(np.arange(1000) < 510)
+    weak["hits"] = pack_bits(np.arange(1000) < 500)  # a subset of the stronger one's: 10 images gained, none lost
     evaluations = {"random": evaluation(linear=RANDOM), "a": evaluation(linear=weak), "b": evaluation(linear=strong)}
     pair = best_two(evaluations, "primary", "linear")
     assert pair is not None and (pair["best"], pair["second"]) == ("b", "a")
     assert 0 < pair["low"] < 0.01 < pair["high"]
-    assert "`b` is +1.0 points ahead of `a`" in summary.versus(pair) and "chance" not in summary.versus(pair)
-    assert "may be chance" in summary.versus(pair | {"low": -0.01})
+    assert "`b` is +1.0 points ahead of `a`" in say("lead", pair) and "chance" not in say("lead", pair)
+    assert "may be chance" in say("lead", pair | {"low": -0.01})
     assert best_two(BOTH, "primary", "linear") is None
+
+
+def test_rows_below_the_baseline_are_no_best_two():
+    scores = {"random": 0.5, "a": 0.4, "b": 0.3}
+    evaluations = {row: evaluation(linear=score(top1, top1 - 0.05, top1 + 0.05)) for row, top1 in scores.items()}
+    assert best_two(evaluations, "primary", "linear") is None
+
+
+ABOVE = "80.0 % top-1 with a linear probe, 50.0 points above `random`"
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ({"random": 0.3, "a": 0.5, "b": 0.8}, f"`b` reaches {ABOVE}, 30.0 points ahead of `a` (50.0 %);"),
+        ({"random": 0.3, "a": 0.775, "b": 0.8}, f"`b` reaches {ABOVE}, without a lead over `a` (77.5 %) that"),
+        ({"random": 0.5, "a": 0.525}, "2.5 points above `random`, which may be chance;"),
+        (
+            {"random": 0.8, "a": 0.3},
+            "no encoder gains over `random` (80.0 %): `a` reaches 30.0 % top-1 with a linear probe, "
+            "50.0 points below it;",
+        ),
+        (
+            {"random": 0.5, "a": 0.4, "b": 0.5},
+            "no encoder gains over `random` (50.0 %): the highest of the others, `b`, reaches 50.0 % top-1 "
+            "with a linear probe, just as much;",
+        ),
+        ({"random": 0.3}, "On Shapes-10 (drawn), `random` reaches 30.0 % top-1 with a linear probe;"),
+        ({"a": 0.3}, "On Shapes-10 (drawn), `a` reaches 30.0 % top-1 with a linear probe;"),
+        ({"random": None}, "No encoder ran the linear probe, so there is no answer yet."),
+    ],
+)
+def test_the_answer_says_what_the_numbers_say(scores: dict[str, float | None], expected: str) -> None:
+    assert expected in summary.headline(fakes.study(scores))
+
+
+def test_a_probe_at_chance_is_named() -> None:
+    report = fakes.study({"random": 0.3, "x": 0.5})
+    report.evaluations["x"]["datasets"]["primary"]["probes"]["linear"]["at_chance"] = True
+    assert summary.notes(report, report.datasets[0], {}) == [
+        "`x` cannot be told from chance by the probe linear, which separate synthetic features."
+    ]

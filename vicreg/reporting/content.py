@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from vicreg.reporting import literature, recipes, reproduce, summary, tables
-from vicreg.reporting.curves import PROBE
+from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.markdown import code, escape, setting
 from vicreg.reporting.metrics import accuracies, best_two
 from vicreg.reporting.page import html
@@ -45,8 +45,10 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
     scores = accuracies(study.evaluations, dataset.role)
     pair = best_two(study.evaluations, dataset.role, PROBE)
     published = literature.published(dataset.key) if dataset.genuine else []
-    ran = {row: e["datasets"].get(dataset.role, {}) for row, e in study.evaluations.items() if "datasets" in e}
-    probes = {row: {p: r["settings"] for p, r in entry.get("probes", {}).items()} for row, entry in ran.items()}
+    settings = {
+        row: {p: {k: v for k, v in r["settings"].items() if not isinstance(v, dict)} for p, r in results.items()}
+        for row, results in probe_results(study.evaluations, dataset.role).items()
+    }
     return {
         "dataset": dataset,
         "about": say("about", dataset),
@@ -56,8 +58,8 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
         "table": tables.comparison(dataset, scores),
         "notes": summary.notes(study, dataset, scores),
         "sizes": say("sizes", dataset, bool(study.trained)),
-        "settings": recipes.shared(probes),
-        "chosen": recipes.table(probes),
+        "settings": recipes.shared(settings),
+        "chosen": recipes.table(settings),
         "published": tables.published(dataset) if published else None,
         "sources": literature.sources(published),
     }

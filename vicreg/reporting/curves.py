@@ -13,12 +13,15 @@ NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds", *INDICATORS)  # in a
 Curves = dict[str, list[dict[str, Any]]]
 
 
+def probe_results(evaluations: dict[str, dict[str, Any]], role: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {row: {probe: result}} of the rows that ran on the dataset of this role."""
+    datasets = {row: evaluation.get("datasets", {}).get(role, {}) for row, evaluation in evaluations.items()}
+    return {row: dataset["probes"] for row, dataset in datasets.items() if "probes" in dataset}
+
+
 def accuracy_curves(evaluations: dict[str, dict[str, Any]], role: str) -> Curves:
     """Return {row: [{"epoch", "top1", "top5"}, ...]} of the rows that ran."""
-    results = {row: evaluation.get("datasets", {}).get(role, {}) for row, evaluation in evaluations.items()}
-    return {
-        row: result["probes"][PROBE]["curve"] for row, result in results.items() if PROBE in result.get("probes", {})
-    }
+    return {row: p[PROBE]["curve"] for row, p in probe_results(evaluations, role).items() if PROBE in p}
 
 
 def histories(pretraining: dict[str, dict[str, Any]], key: str = "history") -> Curves:

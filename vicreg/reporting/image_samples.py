@@ -73,7 +73,7 @@ def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndar
 
 
 def _policies(study: Study) -> tuple[dict[str, Policy], dict[str, list[str]]]:
-    """The policies of the rows that trained, and which rows each taught; one with numbers of its own is named by row."""
+    """The policies of the rows that trained, and which rows each taught; other numbers of one name are named by row."""
     policies: dict[str, Policy] = {}
     rows: dict[str, list[str]] = {}
     for row in study.trained:

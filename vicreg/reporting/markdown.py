@@ -40,7 +40,8 @@ def setting(key: str, value: Any) -> str:
     """Return a setting in words: width 8, standardize yes, fractions (pretrain 0.1, probe 0.1)."""
     if isinstance(value, dict):
         return f"{words(key)} ({', '.join(setting(k, v) for k, v in value.items())})"
-    text = {"True": "yes", "False": "no", "None": "none"}.get(str(value), str(value))
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = {"True": "yes", "False": "no", "None": "none"}.get(text, text)
     return f"{words(key)} {escape(text)}"
 
 

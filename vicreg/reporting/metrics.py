@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from vicreg.evaluation.intervals import paired_interval, unpack_bits
-from vicreg.reporting.curves import PROBE
+from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.study import STATES, Dataset, Study
 
 BASELINE = "random"
@@ -21,14 +19,16 @@ def accuracies(evaluations: dict[str, dict[str, Any]], role: str) -> Accuracies:
     95 % interval on the same test images; there is none without such a row. A row without numbers has the reason in
     words instead: {"not_run": ...} or {"collapsed": ...}.
     """
-    scores = {row: _scores(evaluation, role) for row, evaluation in evaluations.items()}
-    baseline = probes_of(scores.get(BASELINE, {}))
-    for row, entry in scores.items():
-        for probe, score in probes_of(entry).items():
+    results = probe_results(evaluations, role)
+    baseline = results.get(BASELINE, {})
+    scores: Accuracies = {row: {s: e[s] for s in STATES if s in e} for row, e in evaluations.items()}
+    for row, probes in results.items():
+        for probe, result in probes.items():
+            scores[row][probe] = {score: result[score] for score in SCORES}
             if probe in baseline:
-                hits, before = (_hits(evaluations[name], role, probe) for name in (row, BASELINE))
-                score["gain"] = score["top1"] - baseline[probe]["top1"]
-                score["gain_low"], score["gain_high"] = paired_interval(hits, before, seed=0)
+                low, high = _paired(evaluations, role, probe, row, BASELINE)
+                gain = result["top1"] - baseline[probe]["top1"]
+                scores[row][probe] |= {"gain": gain, "gain_low": low, "gain_high": high}
     return scores
 
 
@@ -37,16 +37,11 @@ def probes_of(entry: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {probe: score for probe, score in entry.items() if probe not in STATES}
 
 
-def _scores(evaluation: dict[str, Any], role: str) -> dict[str, Any]:
-    if "datasets" not in evaluation:
-        return {state: evaluation[state] for state in STATES if state in evaluation}
-    probes = evaluation["datasets"].get(role, {}).get("probes", {})
-    return {probe: {score: result[score] for score in SCORES} for probe, result in probes.items()}
-
-
-def _hits(evaluation: dict[str, Any], role: str, probe: str) -> np.ndarray:
-    dataset = evaluation["datasets"][role]
-    return unpack_bits(dataset["probes"][probe]["hits"], dataset["test"])
+def _paired(evaluations: dict[str, dict[str, Any]], role: str, probe: str, *rows: str) -> tuple[float, float]:
+    """The 95 % interval of the difference of top-1 of two rows, image by image."""
+    datasets = [evaluations[row]["datasets"][role] for row in rows]
+    first, second = (unpack_bits(dataset["probes"][probe]["hits"], dataset["test"]) for dataset in datasets)
+    return paired_interval(first, second, seed=0)
 
 
 def best_two(evaluations: dict[str, dict[str, Any]], role: str, probe: str) -> dict[str, Any] | None:
@@ -60,8 +55,7 @@ def best_two(evaluations: dict[str, dict[str, Any]], role: str, probe: str) -> d
     if len(ranked) < 2 or scores[ranked[0]] <= baseline:
         return None
     best, second = ranked
-    ahead, behind = (_hits(evaluations[row], role, probe) for row in ranked)
-    low, high = paired_interval(ahead, behind, seed=0)
+    low, high = _paired(evaluations, role, probe, best, second)
     return {"best": best, "second": second, "difference": scores[best] - scores[second], "low": low, "high": high}
 
 

@@ -1,5 +1,6 @@
 """How rows were made: what their settings share in sentences, and what differs in a table."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from vicreg.reporting.markdown import code, escape, setting, words
@@ -11,16 +12,14 @@ UNSHOWN |= {"device", "compile", "num_processes", "threads"}  # what a machine d
 
 
 def shared(rows: Settings) -> list[str]:
-    """Return the parts that are equal wherever there are any, and then the numbers that members have in common."""
+    """Return the parts that are equal wherever there are any, and then the numbers in which members agree."""
     groups: dict[tuple[str, ...], list[str]] = {}
     lines = []
     for part, values in _parts(rows).items():
         if not _differ(values):
-            groups.setdefault(tuple(values), []).append(_text(part, next(iter(values.values()))))
-            continue
-        for name, peers in _members(values).items():
-            if common := {key: peers[0][key] for key in peers[0] if key != "name" and _same(peers, key)}:
-                lines.append(_text(part, {"name": name, **common}))
+            groups.setdefault(tuple(values), []).append(_whole(part, next(iter(values.values()))))
+        else:
+            lines += _agreements(part, values)
     alike = [
         f"{'All rows' if len(names) == len(rows) else ', '.join(map(code, names))}: {', '.join(texts)}"
         for names, texts in groups.items()
@@ -29,7 +28,7 @@ def shared(rows: Settings) -> list[str]:
 
 
 def table(rows: Settings) -> Table | None:
-    """Return a line per row with the parts that differ: their names, and the numbers that differ too; None without any."""
+    """Return a line per row with the parts that differ, as names and the numbers that differ; None where none do."""
     parts = {part: values for part, values in _parts(rows).items() if _differ(values)}
     lines = [[code(row), *(_cell(values, row) for values in parts.values())] for row in rows]
     return Table(["encoder", *map(words, parts)], {}, lines) if parts else None
@@ -46,32 +45,37 @@ def _differ(values: dict[str, Any]) -> bool:
     return any(value != first for value in others)
 
 
-def _members(values: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """By the name of a member, as methods have one, all that rows say of it."""
-    members: dict[str, list[dict[str, Any]]] = {}
-    for value in values.values():
-        if isinstance(value, dict):
-            members.setdefault(value.get("name", ""), []).append(value)
-    return members
+def _holders(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {row: value[key] for row, value in values.items() if isinstance(value, dict) and key in value}
 
 
-def _same(peers: list[dict[str, Any]], key: str) -> bool:
-    return all(key in peer and peer[key] == peers[0].get(key) for peer in peers)
+def _agreements(part: str, values: dict[str, Any]) -> list[str]:
+    """The numbers that are equal in all members that have them, by the names of these members."""
+    members = [value for value in values.values() if isinstance(value, dict)]
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for key in dict.fromkeys(key for member in members for key in member if key != "name"):
+        if not _differ(_holders(values, key)):
+            names = dict.fromkeys(member.get("name", "") for member in members if key in member)
+            groups.setdefault(tuple(names), {})[key] = next(m[key] for m in members if key in m)
+    return [_text(part, names, numbers) for names, numbers in groups.items()]
 
 
-def _text(part: str, value: Any) -> str:
-    name = isinstance(value, dict) and value.get("name")
-    if not name:
-        return setting(part, {k: v for k, v in value.items() if k != "name"} if isinstance(value, dict) else value)
-    numbers = ", ".join(setting(key, number) for key, number in value.items() if key != "name")
-    return f"{words(part)} {code(name)}" + (f" ({numbers})" if numbers else "")
+def _whole(part: str, value: Any) -> str:
+    if not isinstance(value, dict):
+        return setting(part, value)
+    return _text(part, [value.get("name", "")], {key: number for key, number in value.items() if key != "name"})
+
+
+def _text(part: str, names: Iterable[str], numbers: dict[str, Any]) -> str:
+    texts = ", ".join(setting(key, number) for key, number in numbers.items())
+    return " ".join(
+        filter(None, [words(part), ", ".join(map(code, filter(None, names))), f"({texts})" if texts else ""])
+    )
 
 
 def _cell(values: dict[str, Any], row: str) -> str:
     value = values.get(row)
     if not isinstance(value, dict):
         return "none" if value is None else escape(str(value))
-    name = value.get("name", "")
-    peers = _members(values)[name]
-    numbers = [setting(key, value[key]) for key in value if key != "name" and not _same(peers, key)]
-    return ", ".join([*([code(name)] if name else []), *numbers])
+    numbers = [setting(key, value[key]) for key in value if key != "name" and _differ(_holders(values, key))]
+    return ", ".join([*([code(value["name"])] if "name" in value else []), *numbers])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vicreg.reporting.curves import PROBE
+from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, best_two
 from vicreg.reporting.page import html
 from vicreg.reporting.study import STATES, Dataset, Study
@@ -33,8 +33,7 @@ def notes(study: Study, dataset: Dataset, scores: Accuracies) -> list[str]:
     """Return why rows have no numbers, and which ones a probe cannot tell from chance by its own finding."""
     reasons = [(row, state, entry[state]) for row, entry in scores.items() for state in STATES if state in entry]
     lines = [say("without_numbers", *reason) for reason in reasons]
-    for row, evaluation in study.evaluations.items():
-        results = evaluation.get("datasets", {}).get(dataset.role, {}).get("probes", {})
+    for row, results in probe_results(study.evaluations, dataset.role).items():
         if probes := [probe for probe, result in results.items() if result.get("at_chance")]:
             lines.append(say("at_chance", row, probes))
     return lines

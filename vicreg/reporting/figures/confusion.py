@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 
-from vicreg.reporting.curves import PROBE
+from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.study import Dataset, Study
 
@@ -24,11 +24,8 @@ def confusion(study: Study) -> PanelFigure:
 
 def matrices(study: Study, dataset: Dataset) -> dict[str, np.ndarray]:
     """Counts (C, C) of the linear probe by row of the study, true class in rows, first guess in columns."""
-    probes = {
-        row: evaluation.get("datasets", {}).get(dataset.role, {}).get("probes", {}).get(PROBE, {})
-        for row, evaluation in study.evaluations.items()
-    }
-    return {row: np.array(result["confusion"]) for row, result in probes.items() if "confusion" in result}
+    results = {row: p.get(PROBE, {}) for row, p in probe_results(study.evaluations, dataset.role).items()}
+    return {row: np.array(result["confusion"]) for row, result in results.items() if "confusion" in result}
 
 
 def mistakes(matrix: np.ndarray, classes: Sequence[str], most: int) -> list[tuple[str, str, float]]:

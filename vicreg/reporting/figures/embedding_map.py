@@ -32,7 +32,7 @@ def embedding_map(study: Study) -> PanelFigure:
         empty="no encoder has a map",
         columns=min(3, max(1, len(maps))),
         height=2.9 * tall + 0.3,
-        legend={name: _marker(label, markersize=6) for label, name in enumerate(names)},
+        legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},
         size=(3.3, 3.3 * tall + 0.1),
     )
 
