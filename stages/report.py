@@ -4,7 +4,7 @@ from stages import ROLES, Paths, run, settings
 from vicreg.data import images
 from vicreg.io.arrays import load_arrays
 from vicreg.reporting import image_samples, write_report
-from vicreg.reporting.metrics import metrics, probes_of
+from vicreg.reporting.metrics import probes_of
 from vicreg.reporting.study import gather
 from vicreg.tracking import runs
 
@@ -25,15 +25,10 @@ def main() -> None:
         fingerprint=images.fingerprint(data["primary"].pixels, data["primary"].labels),
         params={"seed": study.seed, "protocol": study.protocol},
     ) as tracked:
-        write_report.write(study, samples, paths.report(""))
-        scores = metrics(study)
+        scores = write_report.write(study, samples, paths.report(""))
+        entries = [(f"{d.key}/{row}", entry) for d in study.datasets for row, entry in scores[d.key].items()]
         tracked.metrics(
-            {
-                f"{dataset.key}/{row}/{probe}": score["top1"]
-                for dataset in study.datasets
-                for row, entry in scores[dataset.key].items()
-                for probe, score in probes_of(entry).items()
-            }
+            {f"{row}/{probe}": s["top1"] for row, entry in entries for probe, s in probes_of(entry).items()}
         )
         for file in sorted(paths.report("").iterdir()):
             tracked.artifact(file, "report")

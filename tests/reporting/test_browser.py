@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import study_fakes as fakes
 
-from vicreg.reporting.figures.study_figures import study_figures
 from vicreg.reporting.page import page
+from vicreg.reporting.write_report import study_figures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route

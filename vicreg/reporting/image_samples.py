@@ -1,5 +1,6 @@
 """Samples of the images themselves, picked from the data by the positions that the stages wrote."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,15 +41,15 @@ class Pair:
 class Samples:
     """The images that a report shows.
 
-    name: of the dataset. originals: M images; views: by policy (M, K, H, W, 3) uint8, first and second views in turn.
+    name: of the dataset. originals: M images.
+    views: by policy and its rows (M, K, H, W, 3) uint8, first and second views in turn.
     neighbors: test images, each with the nearest training images by row of the study, nearest first.
-    pairs: by row of the study, the pairs of its pair loss. learned_from: by policy, the rows that it taught.
+    pairs: by row of the study, the pairs of its pair loss.
     """
 
     name: str
     originals: list[Sample] = field(default_factory=list)
     views: dict[str, np.ndarray] = field(default_factory=dict)
-    learned_from: dict[str, list[str]] = field(default_factory=dict)
     neighbors: list[tuple[Sample, dict[str, list[Sample]]]] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
 
@@ -56,36 +57,23 @@ class Samples:
 def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Samples:
     """Pick images by role; split: positions by "primary/pretrain" and so on."""
     primary = data["primary"]
-    labels, positions = primary.labels[split["primary/pretrain"]], split["primary/pretrain"]
-    first = np.unique(labels, return_index=True)[1] if primary.classes else np.arange(len(labels))
+    positions = split["primary/pretrain"]
+    first = np.unique(primary.labels[positions], return_index=True)[1] if primary.classes else np.arange(SHOWN)
     originals = [_sample(primary, position) for position in positions[first[:SHOWN]]]
-    policies, learned_from = _policies(study)
     pixels = np.stack([sample.pixels for sample in originals])
-    pair_losses = {row: entry for row, entry in study.pair_losses.items() if "anchor_views" in entry}
-    return Samples(
-        name=primary.name,
-        originals=originals,
-        views={name: sample_views(pixels, policy, study.seed) for name, policy in policies.items()},
-        learned_from=learned_from,
-        neighbors=_neighbors(study.neighbors, primary, split),
-        pairs={row: list(_pairs(entry, data, split)) for row, entry in pair_losses.items()},
-    )
+    views = {name: sample_views(pixels, policy, study.seed) for name, policy in policies(study).items()}
+    pairs = {row: list(_pairs(e, data, split)) for row, e in study.pair_losses.items() if "anchor_views" in e}
+    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs)
 
 
-def _policies(study: Study) -> tuple[dict[str, Policy], dict[str, list[str]]]:
-    """The policies of the rows that trained, and which rows each taught; other numbers of one name are named by row."""
-    policies: dict[str, Policy] = {}
+def policies(study: Study) -> dict[str, Policy]:
+    """The policies of the rows that trained, named after both: rows may change numbers of a policy."""
     rows: dict[str, list[str]] = {}
     for row in study.trained:
-        numbers = dict(study.recipes.get(row, {}).get("policy") or {})
-        if not numbers:
-            continue
-        name = numbers.pop("name")
-        policy = Policy.model_validate(numbers)
-        name = name if policies.get(name, policy) == policy else f"{name} of {row}"
-        policies[name] = policy
-        rows.setdefault(name, []).append(row)
-    return policies, rows
+        if policy := study.recipes.get(row, {}).get("policy"):
+            rows.setdefault(json.dumps(policy), []).append(row)
+    numbers = {f"{json.loads(text)['name']} ({', '.join(names)})": json.loads(text) for text, names in rows.items()}
+    return {name: Policy.model_validate({k: v for k, v in p.items() if k != "name"}) for name, p in numbers.items()}
 
 
 def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:
@@ -96,26 +84,27 @@ def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) 
     return (views * 255).round().to(torch.uint8).permute(1, 0, 3, 4, 2).numpy()
 
 
-def _sample(images: Images, position: int, **more: Any) -> Sample:
+def _sample(images: Images, position: int, note: str = "", same_class: bool = True) -> Sample:
     name = images.classes[images.labels[position]] if images.classes else ""
-    return Sample(np.array(images.pixels[position]), name, **more)
+    return Sample(np.array(images.pixels[position]), name, note, same_class)
 
 
 def _neighbors(
     results: dict[str, dict[str, Any]], images: Images, split: Mapping[str, np.ndarray]
 ) -> list[tuple[Sample, dict[str, list[Sample]]]]:
-    """All rows were asked about the same test images; one asked about others is left out."""
+    """All rows were asked about the same test images."""
     entries = {row: result["neighbors"] for row, result in results.items() if "neighbors" in result}
+    train, test = (split.get(f"primary/{subset}", np.arange(0)) for subset in ("probe_train", "probe_test"))
+
+    def nearest(entry: dict[str, Any]) -> list[Sample]:
+        return [
+            _sample(images, train[n["image"]], f"cosine {n['cosine']:.2f}", n["class"] == entry["class"])
+            for n in entry["nearest"]
+        ]
+
     queries = [entry["image"] for entry in next(iter(entries.values()), [])]
-    same = {row: asked for row, asked in entries.items() if [entry["image"] for entry in asked] == queries}
-
-    def nearest(entry: dict[str, Any]) -> Iterator[Sample]:
-        for near in entry["nearest"]:
-            note, same_class = f"cosine {near['cosine']:.2f}", near["class"] == entry["class"]
-            yield _sample(images, split["primary/probe_train"][near["image"]], note=note, same_class=same_class)
-
     return [
-        (_sample(images, split["primary/probe_test"][query]), {row: list(nearest(e[n])) for row, e in same.items()})
+        (_sample(images, test[query]), {row: nearest(asked[n]) for row, asked in entries.items()})
         for n, query in enumerate(queries)
     ]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from vicreg.evaluation.intervals import paired_interval, unpack_bits
 from vicreg.reporting.curves import PROBE, probe_results
-from vicreg.reporting.study import STATES, Dataset, Study
+from vicreg.reporting.study import STATES, Study
 
 BASELINE = "random"
 SCORES = ("top1", "top1_low", "top1_high", "top5")
@@ -77,26 +77,13 @@ def facts(study: Study) -> dict[str, Any]:
     """Return what one needs to know to judge or repeat the numbers."""
     seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
     return {
-        "name": study.name,
+        **{key: getattr(study, key) for key in ("name", "sizes", "protocol", "seed", "recipes", "commit", "versions")},
         "source": study.sizes.get("source"),
-        "sizes": study.sizes,
-        "protocol": study.protocol,
-        "seed": study.seed,
-        "datasets": {dataset.key: _facts(dataset) for dataset in study.datasets},
-        "recipes": study.recipes,
+        "datasets": {
+            dataset.key: {"classes": len(dataset.classes), "images": dataset.subsets}
+            | {key: getattr(dataset, key) for key in ("name", "genuine", "synthetic", "fingerprints")}
+            for dataset in study.datasets
+        },
         "device": "; ".join(study.devices),
-        "commit": study.commit,
-        "versions": study.versions,
         "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-    }
-
-
-def _facts(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "genuine": dataset.genuine,
-        "synthetic": dataset.synthetic,
-        "classes": len(dataset.classes),
-        "images": dataset.subsets,
-        "fingerprints": dataset.fingerprints,
     }

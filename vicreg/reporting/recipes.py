@@ -13,18 +13,15 @@ UNSHOWN |= {"device", "compile", "num_processes", "threads"}  # what a machine d
 
 def shared(rows: Settings) -> list[str]:
     """Return the parts that are equal wherever there are any, and then the numbers in which members agree."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     lines = []
     for part, values in _parts(rows).items():
-        if not _differ(values):
-            groups.setdefault(tuple(values), []).append(_whole(part, next(iter(values.values()))))
-        else:
+        if _differ(values):
             lines += _agreements(part, values)
-    alike = [
-        f"{'All rows' if len(names) == len(rows) else ', '.join(map(code, names))}: {', '.join(texts)}"
-        for names, texts in groups.items()
-    ]
-    return [f"{line}." for line in alike + lines]
+        else:
+            names = "All rows" if len(values) == len(rows) else ", ".join(map(code, values))
+            groups.setdefault(names, []).append(_whole(part, next(iter(values.values()))))
+    return [f"{line}." for line in [*(f"{names}: {', '.join(texts)}" for names, texts in groups.items()), *lines]]
 
 
 def table(rows: Settings) -> Table | None:
@@ -68,9 +65,7 @@ def _whole(part: str, value: Any) -> str:
 
 def _text(part: str, names: Iterable[str], numbers: dict[str, Any]) -> str:
     texts = ", ".join(setting(key, number) for key, number in numbers.items())
-    return " ".join(
-        filter(None, [words(part), ", ".join(map(code, filter(None, names))), f"({texts})" if texts else ""])
-    )
+    return f"{words(part)} {', '.join(map(code, filter(None, names)))}".strip() + (f" ({texts})" if texts else "")
 
 
 def _cell(values: dict[str, Any], row: str) -> str:

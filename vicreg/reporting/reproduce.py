@@ -26,23 +26,17 @@ def overrides(study: Study) -> list[str] | None:
 
     A key that it does not have at all begins with "+", as in Hydra. Where a folder lies on this machine is left out.
     """
-    committed = _params_at(study.commit)
-    if committed is None:
+    show = ["git", "show", f"{study.commit}:./params.yaml"]
+    shown = subprocess.run(show, capture_output=True, text=True) if study.commit else None
+    if shown is None or shown.returncode:
         return None
-    before = dict(_flat(committed))
+    before = dict(_flat(yaml.loads(shown.stdout)))
     now = {"study": study.name, "seed": study.seed, "protocol": study.protocol, **study.params}
     return [
         f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
         for key, value in _flat(now)
         if (before[key] != value if key in before else value not in (None, {}))
     ]
-
-
-def _params_at(commit: str | None) -> dict[str, Any] | None:
-    if commit is None:
-        return None
-    shown = subprocess.run(["git", "show", f"{commit}:./params.yaml"], capture_output=True)
-    return yaml.loads(shown.stdout.decode()) if shown.returncode == 0 else None
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -46,8 +46,6 @@ class Study:
         row that did not take part has one of `STATES`, the reason in words, instead of numbers.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
-
-    Raises ValueError where two datasets share a key, since one would hide the other.
     """
 
     name: str
@@ -63,11 +61,6 @@ class Study:
     versions: dict[str, str]
     commit: str | None
     params: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        keys = [dataset.key for dataset in self.datasets]
-        if len(set(keys)) < len(keys):
-            raise ValueError(f"the datasets of a study must differ, these are {', '.join(keys)}")
 
     @property
     def rows(self) -> list[str]:
@@ -85,32 +78,21 @@ class Study:
 
     @property
     def recipes(self) -> dict[str, dict[str, Any]]:
-        """By row all that shaped it, but for where files lay."""
-        return {
-            row: _without_folders(result["recipe"]) for row, result in self.pretraining.items() if "recipe" in result
-        }
+        """All that shaped each row, as far as it is known."""
+        return {row: result["recipe"] for row, result in self.pretraining.items() if "recipe" in result}
 
     @property
     def devices(self) -> list[str]:
         """The hardware of the stages, each once."""
         return sorted({entry["device"] for entry in self.seconds})
 
-    def method(self, row: str) -> str:
-        """The name of the method that pretrained a row."""
-        return self.recipes.get(row, {}).get("method", {}).get("name", "unknown method")
-
     def by_method(self, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Group results by the method of their row: losses of different methods have nothing in common."""
         groups: dict[str, dict[str, Any]] = {}
         for row, result in results.items():
-            groups.setdefault(self.method(row), {})[row] = result
+            method = self.recipes[row]["method"]["name"] if row in self.recipes else "unknown method"
+            groups.setdefault(method, {})[row] = result
         return groups
-
-
-def _without_folders(values: Any) -> Any:
-    if not isinstance(values, dict):
-        return values
-    return {key: _without_folders(value) for key, value in values.items() if key != "folder"}
 
 
 def gather(
@@ -128,14 +110,14 @@ def gather(
             results["evaluations"][row] = {"collapsed": result["collapsed"]}
     return Study(
         name=settings["study"],
-        sizes=_without_folders(settings["sizes"]),
+        sizes=settings["sizes"],
         protocol=settings["protocol"],
         seed=settings["seed"],
+        params=settings["params"],
         datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
         seconds=_seconds(paths, {*rows, *ROLES}),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         commit=commit,
-        params=settings["params"],
         **results,
     )
 
@@ -150,19 +132,12 @@ def _result(paths: Paths, stage: str, row: str) -> Any:
 def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
     """Read the seconds of all stages but those of rows and roles that the study no longer has."""
     files = sorted(paths.result("seconds/any").parent.glob("*.json"))
-    names = {file: file.stem.partition("-")[2] for file in files}
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if not names[file] or names[file] in current]
+    current = {"", *current}
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem.partition("-")[2] in current]
 
 
 def describe(images: Images, role: str, key: str, split: Mapping[str, np.ndarray]) -> Dataset:
     """Return what the report says about `images`."""
-    return Dataset(
-        role=role,
-        key=key,
-        name=images.name,
-        genuine=images.genuine,
-        synthetic=images.synthetic,
-        classes=images.classes,
-        subsets={name.partition("/")[2]: len(part) for name, part in split.items() if name.startswith(f"{role}/")},
-        fingerprints=fingerprints(images),
-    )
+    facts = {name: getattr(images, name) for name in ("name", "genuine", "synthetic", "classes")}
+    subsets = {name.partition("/")[2]: len(part) for name, part in split.items() if name.startswith(f"{role}/")}
+    return Dataset(role=role, key=key, **facts, subsets=subsets, fingerprints=fingerprints(images))

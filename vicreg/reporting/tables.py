@@ -13,11 +13,7 @@ from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, probes_of
 from vicreg.reporting.study import STATES, Dataset, Study
 from vicreg.reporting.table import Table
 
-PAIRS = {
-    "views": "two views of one image",
-    "same": "an image and itself",
-    "different": "two different images",
-}
+PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
 MISTAKES = 8  # shown of each dataset
 MOST_EPOCHS = 25  # of a curve's numbers, for each row
 decimals, digits = "{:.3f}".format, "{:.4g}".format
@@ -44,7 +40,7 @@ def comparison(dataset: Dataset, scores: Accuracies) -> Table:
             gain = (score["gain"], score["gain_low"], score["gain_high"]) if "gain" in score else "no baseline"
             cells.append("baseline" if row == BASELINE else gain)
             if probe == PROBE and row in references:
-                cells.append((references[row].top1, references[row].top5))
+                cells.append((references[row]["top1"], references[row]["top5"]))
             rows.append(cells)
     states = [(row, state) for row, entry in scores.items() for state in STATES if state in entry]
     rows += [["all", code(row), state.replace("_", " ")] for row, state in states]
@@ -58,8 +54,8 @@ def printed(value: float | None) -> str:
 
 def published(dataset: Dataset) -> Table:
     """Return all that is published about a dataset."""
-    figures = literature.published(dataset.key)
-    rows = [[literature.CONTENT["sources"][f.source]["title"], f.model, f.top1, f.top5 or "not given"] for f in figures]
+    figures, sources = literature.published(dataset.key), literature.CONTENT["sources"]
+    rows = [[sources[f["source"]]["title"], f["model"], f["top1"], f["top5"] or "not given"] for f in figures]
     return Table(["source", "model"], {"top-1 %": printed, "top-5 %": printed}, rows, header=1)
 
 
@@ -109,10 +105,10 @@ def seconds(study: Study) -> Table:
     sums: Counter[str] = Counter()
     for entry in study.seconds:
         sums[entry["stage"].partition("-")[0]] += entry["seconds"]
-    total, longest = max(sum(sums.values()), 1e-9), max([1e-9, *sums.values()])
-    rows = [[code(stage), seconds, seconds / total] for stage, seconds in sums.most_common()]
-    numbers = {"seconds": "{:,.1f}".format, "% of all": percent}
-    return Table(["kind of stage"], numbers, rows, bars=[seconds / longest for _, seconds in sums.most_common()])
+    total, ranked = max(sum(sums.values()), 1e-9), sums.most_common()
+    rows = [[code(stage), seconds, seconds / total] for stage, seconds in ranked]
+    bars = [seconds / max(ranked[0][1], 1e-9) for _, seconds in ranked]
+    return Table(["kind of stage"], {"seconds": "{:,.1f}".format, "% of all": percent}, rows, bars=bars)
 
 
 def curve_numbers(curves: Curves, columns: Sequence[str]) -> Table:
@@ -120,6 +116,6 @@ def curve_numbers(curves: Curves, columns: Sequence[str]) -> Table:
     rows = []
     for row, curve in curves.items():
         step = -(-len(curve) // MOST_EPOCHS) or 1
-        points = curve[len(curve) - 1 :: -step][::-1] if curve else []
-        rows += [[code(row), point["epoch"], *(point.get(column, "") for column in columns)] for point in points]
+        last = curve[(len(curve) - 1) % step :: step]
+        rows += [[code(row), point["epoch"], *(point.get(column, "") for column in columns)] for point in last]
     return Table(["encoder"], {"epoch": count, **{words(column): digits for column in columns}}, rows)

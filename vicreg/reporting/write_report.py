@@ -3,18 +3,22 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vicreg.reporting import content, curves
-from vicreg.reporting.figures import image_grid, style
-from vicreg.reporting.figures.study_figures import study_figures
+from vicreg.reporting.figures import image_grid, line_plots, style
+from vicreg.reporting.figures.confusion import confusion
+from vicreg.reporting.figures.embedding_map import embedding_map
+from vicreg.reporting.figures.interval_plot import answer
+from vicreg.reporting.figures.panels import PanelFigure
 from vicreg.reporting.image_samples import Samples
 from vicreg.reporting.metrics import metrics, top1
 from vicreg.reporting.page import page
 from vicreg.reporting.study import Study
 
 
-def write(study: Study, samples: Samples, folder: Path) -> None:
-    """Write the page, the document, the metrics, every figure, and curves as data too."""
+def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
+    """Write the page, the document, the metrics, every figure, and curves as data too; return the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
     numbers, figures = metrics(study), study_figures(study)
     texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
@@ -31,3 +35,15 @@ def write(study: Study, samples: Samples, folder: Path) -> None:
     drawings |= {grid.__name__: grid(samples) for grid in (image_grid.views, image_grid.pairs, image_grid.neighbors)}
     for name, drawing in drawings.items():
         style.save(drawing, folder / name)
+    return numbers
+
+
+def study_figures(study: Study) -> dict[str, PanelFigure]:
+    """Return all figures that are made of panels, by name."""
+    return {
+        "answer": answer(study),
+        **{f"accuracy-{dataset.role}": line_plots.accuracy(study, dataset) for dataset in study.datasets},
+        **line_plots.pretraining(study),
+        "map": embedding_map(study),
+        "confusion": confusion(study),
+    }

@@ -18,8 +18,7 @@ def confusion(study: Study) -> PanelFigure:
     primary = study.datasets[0]
     panels = [_panel(row, matrix, primary.classes) for row, matrix in matrices(study, primary).items()]
     title = f"{primary.name}: what the linear probe takes each class for, % of its test images"
-    columns = min(3, max(1, len(panels)))
-    return PanelFigure(title, panels, "not recorded", columns=columns, height=2.9, size=(3.3, 3.4))
+    return PanelFigure(title, panels, "not recorded", height=2.9, size=(3.3, 3.4))
 
 
 def matrices(study: Study, dataset: Dataset) -> dict[str, np.ndarray]:

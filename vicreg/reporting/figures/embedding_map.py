@@ -30,7 +30,6 @@ def embedding_map(study: Study) -> PanelFigure:
             for row, entry in maps.items()
         ],
         empty="no encoder has a map",
-        columns=min(3, max(1, len(maps))),
         height=2.9 * tall + 0.3,
         legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},
         size=(3.3, 3.3 * tall + 0.1),

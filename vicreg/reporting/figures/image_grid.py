@@ -11,26 +11,22 @@ from vicreg.reporting.figures import style
 from vicreg.reporting.image_samples import Sample, Samples
 
 THIN, WIDE = 2, 10  # between images and between blocks, as everything here in 32nds of an image's side
-VIEWS = ("first view", "second view")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Columns of a grid. images: (M, K, H, W, 3) uint8; headings: K texts; below: texts by (line, column)."""
+    """Columns of a grid. images: (M, K, H, W, 3) uint8; below: texts by (line, column)."""
 
     name: str
     images: np.ndarray
-    headings: Sequence[str] = ()
     below: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def views(samples: Samples) -> Figure:
     """Return a line per image: itself, and blocks of first and second views in turn, one for each policy."""
-    title = f"{samples.name}: images and their views by policy"
     blocks = [Block("original", _stacked(samples.originals)[:, None])]
-    for name, images in samples.views.items():
-        blocks.append(Block(name, images, [VIEWS[k % 2] for k in range(images.shape[1])]))
-    return draw(blocks, title)
+    blocks += [Block(shortened(name, 30), images) for name, images in samples.views.items()]
+    return draw(blocks, f"{samples.name}: images, and by policy first and second views of each in turn")
 
 
 def neighbors(samples: Samples) -> Figure:
@@ -42,7 +38,7 @@ def neighbors(samples: Samples) -> Figure:
     for row in samples.neighbors[0][1]:
         nearest = [by_row[row] for _, by_row in samples.neighbors]
         images = np.stack([_stacked(line) for line in nearest])
-        blocks.append(Block(row, images, [str(k + 1) for k in range(images.shape[1])], _below(nearest)))
+        blocks.append(Block(row, images, _below(nearest)))
     return draw(
         blocks, f"{samples.name}: the training images nearest to some test images, by cosine; of another class: ✗"
     )
@@ -55,7 +51,7 @@ def pairs(samples: Samples) -> Figure:
     blocks = []
     for k, column in enumerate(zip(*samples.pairs.values(), strict=False)):
         images = np.stack([_stacked([pair.first, pair.second]) for pair in column])
-        names = [f"{row} {pair.term} " if k == 0 else "" for row, pair in zip(samples.pairs, column, strict=True)]
+        names = [f"{row} {pair.term} " * (k == 0) for row, pair in zip(samples.pairs, column, strict=True)]
         below = {(n, 0): f"{names[n]}{pair.loss:.3f}" for n, pair in enumerate(column)}
         blocks.append(Block(shortened(column[0].caption, 20), images, below=below))
     return draw(blocks, f"{samples.name}: pairs of pictures and their loss, each with the encoder's own method")
@@ -90,9 +86,7 @@ def draw(blocks: Sequence[Block], title: str) -> Figure:
         axes.set_axis_off()
         figure.text(0.1 / 9, 1 - 0.1 / total, title, fontsize=11, va="top")
         for start, block in zip(np.cumsum([0, *widths[:-1]]), blocks, strict=True):
-            axes.text(start, -11 * unit, block.name, fontsize=9.5)
-            for k, text in enumerate(block.headings):
-                axes.text(start + k * step_x, -3 * unit, text, fontsize=7.5)
+            axes.text(start, -4 * unit, block.name, fontsize=9.5)
             for (n, k), text in block.below.items():
                 axes.text(start + k * step_x, n * step_y + height + 8 * unit, text, fontsize=6.5)
             for n, k in np.ndindex(*block.images.shape[:2]):

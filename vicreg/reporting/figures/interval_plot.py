@@ -13,47 +13,30 @@ from vicreg.reporting.markdown import interval, percent
 from vicreg.reporting.metrics import Accuracies, accuracies
 from vicreg.reporting.study import Dataset, Study
 
-OPEN: dict[str, Any] = {
-    "marker": "D",
-    "markersize": 5,
-    "markerfacecolor": "none",
-    "linestyle": "none",
-    "color": style.INK,
-}
+OPEN: Any = {"marker": "D", "markersize": 5, "markerfacecolor": "none", "linestyle": "none", "color": style.INK}
 
 
 def answer(study: Study) -> PanelFigure:
     """Return a panel per dataset, a line per row: top-1 of the linear probe and its 95 % interval."""
-    styles = style.styles(study.rows)
-    scores = {dataset.role: accuracies(study.evaluations, dataset.role) for dataset in study.labeled}
-    ran = [d for d in study.labeled if any(PROBE in entry for entry in scores[d.role].values())]
+    title = f"Top-1 accuracy of the {PROBE} probe, 95 % interval over test images"
+    panels = [panel for dataset in study.labeled for panel in _panels(study, dataset)]
     height = 0.8 + 0.36 * len(study.rows)
-    return PanelFigure(
-        f"Top-1 accuracy of the {PROBE} probe, 95 % interval over test images",
-        [_panel(dataset, scores[dataset.role], styles) for dataset in ran],
-        empty="no encoder ran",
-        columns=len(ran),
-        height=height,
-        size=(4.1, height),
-    )
+    return PanelFigure(title, panels, "no encoder ran", height=height, size=(4.1, height))
 
 
-def _panel(dataset: Dataset, scores: Accuracies, styles: dict[str, style.Style]) -> Panel:
-    references = literature.references(dataset.key) if dataset.genuine else {}
+def _panels(study: Study, dataset: Dataset) -> list[Panel]:
+    scores = accuracies(study.evaluations, dataset.role)
     ran = {row: entry[PROBE] for row, entry in scores.items() if PROBE in entry}
+    references = literature.references(dataset.key) if dataset.genuine else {}
     lines = [f"{r} {percent(s['top1'])} % ({interval(s['top1_low'], s['top1_high'])})" for r, s in ran.items()]
-    lines += [f"{row} in the student report {figure.top1:g} %" for row, figure in references.items()]
+    lines += [f"{row} in the student report {figure['top1']:g} %" for row, figure in references.items()]
     chance = 100 / len(dataset.classes)
-    draw = partial(_lines, ran=ran, references=references, styles=styles, chance=chance)
-    return Panel(dataset.name, draw, f"{'; '.join(lines)}; chance {chance:.3g} %")
+    draw = partial(_lines, ran=ran, references=references, styles=style.styles(study.rows), chance=chance)
+    return [Panel(dataset.name, draw, f"{'; '.join(lines)}; chance {chance:.3g} %")] if ran else []
 
 
 def _lines(
-    axes: Axes,
-    ran: Accuracies,
-    references: dict[str, literature.Published],
-    styles: dict[str, style.Style],
-    chance: float,
+    axes: Axes, ran: Accuracies, references: dict[str, Any], styles: dict[str, style.Style], chance: float
 ) -> None:
     for y, (row, score) in enumerate(ran.items()):
         color = styles[row].color
@@ -62,7 +45,7 @@ def _lines(
         axes.plot([mid], [y], color=color, marker=styles[row].marker, markersize=4.5)
         axes.annotate(f"{mid:.1f}", (mid, y), (0, 7), textcoords="offset points", ha="center", color=color)
         if row in references:
-            axes.plot([references[row].top1], [y], **OPEN)
+            axes.plot([references[row]["top1"]], [y], **OPEN)
     axes.axvline(chance, color=style.INK, linewidth=0.8, linestyle=":")
     style.categorical_y(axes, list(ran))
     axes.set_xlabel("top-1 (%); dotted: chance" + ("; open: student report" if references else ""))

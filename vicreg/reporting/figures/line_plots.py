@@ -34,11 +34,8 @@ def pretraining(study: Study) -> dict[str, PanelFigure]:
     """Return the figures `losses`, whose panels are of one method each, `online` and `collapse` (its indicators)."""
     curves, online = (histories(study.trained, key) for key in ("history", "online"))
     styles, groups, indicators = style.styles(study.rows), study.by_method(curves), recorded(curves, INDICATORS)
-    losses = [
-        panel
-        for method, group in groups.items()
-        for panel in loss_panels(group, styles, method if len(groups) > 1 else "")
-    ]
+    prefixes = {method: f"{method}: " if len(groups) > 1 else "" for method in groups}
+    losses = [panel for method in groups for panel in loss_panels(groups[method], styles, prefixes[method])]
     title = f"Pretraining on {study.datasets[0].name}"
     empty = "nothing was recorded" if curves else "no encoder of this study trains"
     collapse = [lines_panel(curves, styles, name) for name in indicators]
@@ -64,9 +61,8 @@ def accuracy_panels(curves: Curves, styles: Styles, classes: int) -> list[Panel]
     return panels
 
 
-def loss_panels(curves: Curves, styles: Styles, method: str = "") -> list[Panel]:
-    """Return a panel for the loss and each term; curves: of one method, which is named where there are several."""
-    prefix = f"{method}: " if method else ""
+def loss_panels(curves: Curves, styles: Styles, prefix: str = "") -> list[Panel]:
+    """Return a panel for the loss and each term; curves: of one method."""
     return [lines_panel(curves, styles, term, prefix + term.replace("_", " ")) for term in terms(curves) if curves]
 
 

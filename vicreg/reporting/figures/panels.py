@@ -47,7 +47,9 @@ class PanelFigure:
     def draw(self) -> Figure:
         if not self.panels:
             return style.text_figure(f"{self.title}: {self.empty}.")
-        return together(self.panels, self.title, columns=self.columns, height=self.height, legend=self.legend)
+        return together(
+            self.panels, self.title, columns=min(self.columns, len(self.panels)), height=self.height, legend=self.legend
+        )
 
 
 def together(

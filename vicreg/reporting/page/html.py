@@ -4,12 +4,11 @@ import base64
 import io
 import re
 from functools import cache
-from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from vicreg.reporting import markdown
@@ -27,36 +26,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"inline": inline, "typeset": typeset, "uri": data_uri}
-    templates.filters |= {"code": markdown.code, "escape_markdown": markdown.escape, "count": markdown.count}
-    templates.filters |= {"percent": markdown.percent, "points": markdown.points}
+    templates.filters |= {"inline": inline, "uri": data_uri, "escape_markdown": markdown.escape}
+    templates.filters |= {name: getattr(markdown, name) for name in ("code", "count", "percent", "points", "setting")}
     return templates
-
-
-def markdown_document(template: str, **values: Any) -> str:
-    """Return a document of markdown, whose blocks are one empty line apart."""
-    text = environment().get_template(template).render(values)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def inline(text: str) -> Markup:
     """Return one line of our own markdown (see `vicreg.reporting.markdown`) as HTML; everything else is escaped."""
-    return Markup(_markdown().renderInline(text))
-
-
-def typeset(text: str) -> Markup:
-    """Return plain text escaped, so that lines break neither within a name like CIFAR-10 nor before a percent sign."""
-    parts = re.split(r"\b([^\W\d]+-\d+)\b", re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text))
-    return Markup("").join(
-        Markup('<span class="whole">{}</span>').format(p) if n % 2 else escape(p) for n, p in enumerate(parts)
-    )
-
-
-@cache
-def _markdown() -> MarkdownIt:
     parser = MarkdownIt("zero", {"html": False}).enable(["escape", "backticks", "emphasis", "autolink"])
-    parser.add_render_rule("text", lambda _, tokens, index, *__: str(typeset(tokens[index].content)))
-    return parser
+    return Markup(parser.renderInline(re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)))
 
 
 def data_uri(pixels: np.ndarray) -> str:
