@@ -21,7 +21,7 @@ def document(study: Study) -> str:
 def content(study: Study) -> dict[str, Any]:
     """Return all that both documents show."""
     explanations = dict.fromkeys(entry.get("explanation", "") for entry in study.pair_losses.values())
-    overrides = reproduce.overrides(study)
+    overrides, facts = reproduce.overrides(study), html.environment().get_template("facts.md.j2")
     return {
         "study": study,
         "primary": study.datasets[0],
@@ -37,7 +37,7 @@ def content(study: Study) -> dict[str, Any]:
         "seconds": tables.seconds(study),
         "commands": reproduce.commands(study, overrides),
         "reproducible": say("reproducible", study.commit, overrides),
-        "facts": facts(study),
+        "facts": [line.split("\t", 1) for line in facts.render(study=study).splitlines()],
     }
 
 
@@ -63,9 +63,3 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
         "published": tables.published(dataset) if dataset.genuine else None,
         "sources": literature.sources(dataset.key),
     }
-
-
-def facts(study: Study) -> list[list[str]]:
-    """Where the numbers come from, as names and texts."""
-    text = html.environment().get_template("facts.md.j2").render(study=study)
-    return [line.split("\t") for line in text.splitlines()]

@@ -104,16 +104,16 @@ def gather(
     run where one did not run yet.
     """
     rows, paths = settings["rows"], Paths(settings["study"])
-    results = {name: {row: _result(paths, stage, row) for row in rows} for stage, name in STAGES.items()}
+    given: dict[str, Any] = {key: settings[key] for key in ("sizes", "protocol", "seed", "params")}
+    results: dict[str, Any] = {
+        name: {row: _result(paths, stage, row) for row in rows} for stage, name in STAGES.items()
+    }
     for row, result in results["pretraining"].items():
         if "collapsed" in result:
             results["evaluations"][row] = {"collapsed": result["collapsed"]}
     return Study(
         name=settings["study"],
-        sizes=settings["sizes"],
-        protocol=settings["protocol"],
-        seed=settings["seed"],
-        params=settings["params"],
+        **given,
         datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
         seconds=_seconds(paths, {*rows, *ROLES}),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},

@@ -13,7 +13,6 @@ from vicreg.reporting.study import Study
 from vicreg.reporting.summary import say
 
 SHOWN = len(style.CLASS_COLORS)  # classes that get a color and a marker of their own
-REST = "other classes"
 TURNS = 5
 
 
@@ -22,13 +21,11 @@ def embedding_map(study: Study) -> PanelFigure:
     primary = study.datasets[0]
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     tall = max([0.4, *(max(entry["map"]["y"]) for entry in maps.values())])  # the highest map, as a share of its width
-    names = [*primary.classes[:SHOWN], *([REST] if len(primary.classes) > SHOWN else [])]
+    names = [*primary.classes[:SHOWN], *(["other classes"] * (len(primary.classes) > SHOWN))]
+    draw = {row: partial(_points, map_=entry["map"], tall=tall) for row, entry in maps.items()}
     return PanelFigure(
         f"{primary.name}: test images as each encoder represents them, t-SNE",
-        [
-            Panel(row, partial(_points, map_=entry["map"], tall=tall), say("agreement", row, entry))
-            for row, entry in maps.items()
-        ],
+        [Panel(row, draw[row], say("agreement", row, entry)) for row, entry in maps.items()],
         empty="no encoder has a map",
         height=2.9 * tall + 0.3,
         legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},

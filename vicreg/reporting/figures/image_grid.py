@@ -39,9 +39,7 @@ def neighbors(samples: Samples) -> Figure:
         nearest = [by_row[row] for _, by_row in samples.neighbors]
         images = np.stack([_stacked(line) for line in nearest])
         blocks.append(Block(row, images, _below(nearest)))
-    return draw(
-        blocks, f"{samples.name}: the training images nearest to some test images, by cosine; of another class: ✗"
-    )
+    return draw(blocks, f"{samples.name}: training images nearest to some test images, by cosine; of another class: ✗")
 
 
 def pairs(samples: Samples) -> Figure:

@@ -63,11 +63,9 @@ def use_css_variables(body: str) -> str:
 
 def round_numbers(body: str) -> str:
     """Leave out digits that no screen shows."""
-
-    def rounded(tag: re.Match) -> str:
-        return re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), tag[0])
-
-    return re.sub(r"\s*\n\s*", "\n", re.sub(r"<[^>]+>", rounded, body)).strip()
+    inside_tags = re.compile(r"-?\d+\.\d+(?=[^<>]*>)")
+    body = inside_tags.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), body)
+    return re.sub(r"\s*\n\s*", "\n", body).strip()
 
 
 def merge_styles(body: str, name: str) -> str:
