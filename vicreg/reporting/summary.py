@@ -7,11 +7,12 @@ from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, best_two
 from vicreg.reporting.page import html
 from vicreg.reporting.study import STATES, Dataset, Study
 
+SENTENCES = html.environment().get_template("sentences.md.j2").module
+
 
 def say(sentence: str, *values: Any) -> str:
     """Return one of the sentences, on one line; "" where there is nothing to say."""
-    macro = getattr(html.environment().get_template("sentences.md.j2").module, sentence)
-    return " ".join(str(macro(*values)).split())
+    return " ".join(str(getattr(SENTENCES, sentence)(*values)).split())
 
 
 def headline(study: Study) -> str:

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from functools import cache
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +15,6 @@ from vicreg.reporting import markdown
 LARGEST = 96  # pixels of an image's side on a page: what is larger is shown smaller
 
 
-@cache
 def environment() -> Environment:
     """The templates; what those of HTML show is escaped unless it is markup already."""
     templates = Environment(
