@@ -32,7 +32,7 @@ class Rate:
         return f"{self.median:,.0f} ({min(self.rounds):,.0f} to {max(self.rounds):,.0f})"
 
 
-def race(candidates: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, Rate]:
+def interleave(candidates: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, Rate]:
     """Let the candidates take turns; each call does some work and returns how many items that was.
 
     One turn before the first round warms up and is not counted.
@@ -57,7 +57,7 @@ def hardware() -> str:
     return f"{processor()}{gpu}; torch {torch.__version__.split('+')[0]}, Python {platform.python_version()}"
 
 
-def tell(title: str, headers: list[str], rows: list[list[str]], figures: dict[str, Any], file: Path | None) -> None:
+def report(title: str, headers: list[str], rows: list[list[str]], figures: dict[str, Any], file: Path | None) -> None:
     """Print a table and the figures, and write the figures to `file`."""
     from tabulate import tabulate
 

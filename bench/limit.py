@@ -8,6 +8,7 @@ than the slower of the two.
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from bench import race, tell
+from bench import interleave, report
 from bench.step import engine, sized
 from vicreg.engine import devices, loop
-from vicreg.study import builders, params
+from vicreg.engine.loader import Loader
+from vicreg.study import builders
 
 
 def wait(device: torch.device) -> None:
@@ -38,7 +40,7 @@ def best_rate(work: Any, amount: float, device: torch.device, repeats: int = 10)
     return amount / fastest
 
 
-def product_rate(device: torch.device, dtype: torch.dtype) -> float:
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations per second of a large matrix product."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
@@ -50,6 +52,19 @@ def copy_rate(device: torch.device) -> float:
     a = torch.zeros(2**28, device=device, dtype=torch.uint8)
     b = torch.empty_like(a)
     return best_rate(lambda: b.copy_(a), 2 * a.numel(), device)
+
+
+def read_rate(images: int = 200_000) -> float:
+    """Images of 32 x 32 pixels per second, read at random from a memory-mapped file, which the system may have cached."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "pixels.npy"
+        pixels = np.lib.format.open_memmap(file, "w+", np.uint8, (images, 32, 32, 3))
+        for start in range(0, images, 10_000):
+            pixels[start : start + 10_000] = start % 256
+        loader = Loader(np.load(file, mmap_mode="r"), np.arange(images), torch.device("cpu"), "stream")
+        order = torch.randperm(images)
+        chosen = order[:51_200].split(256)
+        return best_rate(lambda: [loader.read(part) for part in chosen], 51_200, loader.device, 3)
 
 
 def operations(method: nn.Module, views: Tensor, dtype: torch.dtype) -> float:
@@ -86,21 +101,21 @@ def main(
     batch_size: int = 256,
 ) -> None:
     """Tell which part of the device's limit a step of pretraining reaches."""
-    p = params.load()
-    device = devices.choose_device(p.device)
-    dtype = devices.choose_dtype(p.precision, device)
-    peak, bandwidth = product_rate(device, dtype), copy_rate(device)
+    device = devices.choose_device("auto")
+    dtype = devices.choose_dtype("auto", device)
+    peak, bandwidth = matmul_rate(device, dtype), copy_rate(device)
     pixels = np.random.default_rng(0).integers(0, 256, (4 * batch_size, 32, 32, 3), dtype=np.uint8)
     views = torch.rand(2 * batch_size, 3, 32, 32, device=device)
     rows, reached = [], {}
     for width in map(int, widths.split(",")):
-        q = sized(p, width, batch_size, rounds + 1)
-        method = builders.build(q, "cifar_aug", pixels).to(device).to(memory_format=torch.channels_last)
+        row = sized(width, batch_size, rounds + 1)
+        method: Any = builders.build_method(row, pixels, np.arange(len(pixels))).to(device)
+        method = method.to(memory_format=torch.channels_last)
         seconds = {
             "arithmetic": operations(method, views, dtype) / peak,
             "traffic": traffic(method, views, dtype) / bandwidth,
         }
-        rate = race({"ours": engine(q, pixels, device)}, rounds)["ours"]
+        rate = interleave({"ours": engine(row, pixels, device)}, rounds)["ours"]
         step = batch_size / rate.median
         reached[str(width)] = round(max(seconds.values()) / step, 3)
         bounds = [f"{1000 * value:.1f}" for value in seconds.values()]
@@ -108,12 +123,13 @@ def main(
     figures = {
         "n": rounds,
         "precision": str(dtype).removeprefix("torch."),
-        "product_gflops": round(peak / 1e9),
+        "matmul_gflops": round(peak / 1e9),
         "copy_gbytes_per_second": round(bandwidth / 1e9, 1),
+        "random_reads_per_second": round(read_rate()),
         "part_of_limit": reached,
     }
     headers = ["width", "arithmetic, ms", "traffic, ms", "a step, ms", "part of the limit"]
-    tell(f"A step of {batch_size} image pairs", headers, rows, figures, json)
+    report(f"A step of {batch_size} image pairs", headers, rows, figures, json)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@ import torch
 import typer
 from torch.utils.data import DataLoader, Dataset
 
-from bench import race, ratio, tell
+from bench import interleave, ratio, report
 from bench.views import pipeline
 from vicreg.augment.policy import Policy
-from vicreg.augment.views import two_views
+from vicreg.augment.views import make_views
 from vicreg.engine import devices, loop
-from vicreg.methods.vicreg import Objective
-from vicreg.study import builders, params
+from vicreg.engine.loader import Loader
+from vicreg.jobs import trainer
+from vicreg.methods.vicreg import objective
+from vicreg.study import builders, params, recipe
+from vicreg.study.recipe import Recipe
 
 
 class Pairs(Dataset):
@@ -39,15 +42,13 @@ class Pairs(Dataset):
         return self.views[0](image), self.views[1](image)
 
 
-def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
+def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
     """Return a function that trains one epoch in the standard loop and returns how many pairs that was."""
-    method: Any = builders.build(p, "cifar_aug", pixels).to(device)
-    objective = Objective()
+    method: Any = builders.build_method(row, pixels, np.arange(len(pixels))).to(device)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-4)
-    pairs = Pairs(pixels, Policy(**p.policies["aug"].model_dump()))
     loader: DataLoader = DataLoader(
-        pairs,
-        p.sizes.batch_size,
+        Pairs(pixels, row.view_policy()),
+        row.batch_size,
         shuffle=True,
         drop_last=True,
         num_workers=workers,
@@ -59,45 +60,48 @@ def standard(p: params.Params, pixels: np.ndarray, device: torch.device, workers
         for first, second in loader:
             with loop.autocast(device, dtype):
                 a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
-            loss = objective(a, b)["loss"]
+            loss = objective(a, b, method.params)["loss"]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         loss.item()  # waits for the device
-        return len(loader) * p.sizes.batch_size
+        return len(loader) * (row.batch_size or 0)
 
     return epoch
 
 
-def engine(p: params.Params, pixels: np.ndarray, device: torch.device) -> Callable:
+def engine(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable:
     """Return a function that trains one epoch in ours."""
-    method = builders.build(p, "cifar_aug", pixels)
-    epochs = builders.train(p, "cifar_aug", method, pixels, device)
+    positions, size = np.arange(len(pixels)), row.batch_size or 1
+    state = trainer.build_state(row, pixels, positions, device)
+    epochs = trainer.run(row, state, Loader(pixels, positions, device))
 
     def epoch() -> int:
         next(epochs)
-        return len(pixels) // p.sizes.batch_size * p.sizes.batch_size
+        return len(pixels) // size * size
 
     return epoch
 
 
-def views_only(p: params.Params, pixels: np.ndarray, device: torch.device) -> Callable:
+def views_only(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable:
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous()
-    generator = torch.Generator(device).manual_seed(0)
-    policy = Policy(**p.policies["aug"].model_dump())
+    generator, policy = torch.Generator(device).manual_seed(0), row.view_policy()
 
     def epoch() -> int:
-        for batch in images.split(p.sizes.batch_size):
-            views = two_views(batch, policy, generator)
+        for batch in images.split(row.batch_size or 1):
+            views = make_views(batch, policy, generator)
         views.sum().item()
         return len(images)
 
     return epoch
 
 
-def sized(p: params.Params, width: int, batch_size: int, epochs: int) -> params.Params:
+def sized(width: int, batch_size: int, epochs: int) -> Recipe:
+    """The recipe of `cifar_aug` in these sizes."""
+    p = params.load()
     changes = {"width": width, "projector_width": 512, "batch_size": batch_size, "epochs": epochs}
-    return p.model_copy(update={"studies": {p.study: p.sizes.model_copy(update=changes)}})
+    sizes = p.sizes.model_copy(update=changes)
+    return recipe.resolve(p.model_copy(update={"studies": {p.study: sizes}}), "cifar_aug")
 
 
 def main(
@@ -109,25 +113,24 @@ def main(
     workers: Annotated[str, typer.Option(help="Numbers of workers to try for the standard loop.")] = "0,1,2",
 ) -> None:
     """Compare pairs per second, and tell which share of our time draws views."""
-    p = params.load()
-    device = devices.choose_device(p.device)
+    device = devices.choose_device("auto")
     pixels = np.random.default_rng(0).integers(0, 256, (batches * batch_size, 32, 32, 3), dtype=np.uint8)
     rows, ratios, shares, all_rounds = [], {}, {}, {}
     for width in map(int, widths.split(",")):
-        q = sized(p, width, batch_size, rounds + 1)
-        candidates = {"ours": engine(q, pixels, device), "views alone": views_only(q, pixels, device)}
+        row = sized(width, batch_size, rounds + 1)
+        candidates = {"ours": engine(row, pixels, device), "views alone": views_only(row, pixels, device)}
         for dtype in (torch.float32, torch.bfloat16):
             for count in map(int, workers.split(",")):
                 name = f"standard, {str(dtype).removeprefix('torch.')}, {count} workers"
-                candidates[name] = standard(q, pixels, device, count, dtype)
-        rates = race(candidates, rounds)
+                candidates[name] = standard(row, pixels, device, count, dtype)
+        rates = interleave(candidates, rounds)
         best = max((name for name in rates if name.startswith("standard")), key=lambda name: rates[name].median)
         ratios[str(width)] = round(ratio(rates["ours"], rates[best]), 2)
         shares[str(width)] = round(ratio(rates["ours"], rates["views alone"]), 3)
         rows += [[str(width), name + (" (best)" if name == best else ""), str(rate)] for name, rate in rates.items()]
         all_rounds[str(width)] = {name: [round(pairs) for pairs in rate.rounds] for name, rate in rates.items()}
     figures = {"n": rounds, "ratio_standard_loop": ratios, "views_share": shares, "rounds": all_rounds}
-    tell(f"Pretraining, batch {batch_size}", ["width", "loop", "image pairs per second"], rows, figures, json)
+    report(f"Pretraining, batch {batch_size}", ["width", "loop", "image pairs per second"], rows, figures, json)
 
 
 if __name__ == "__main__":

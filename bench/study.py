@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench import tell
+from bench import report
 from stages import read_json
 
 HERE = Path(__file__).parent.parent
@@ -50,7 +50,7 @@ def main(json: Annotated[Path | None, typer.Option(help="Where to write the figu
         rows.append([stage, f"{seconds:.1f}", "" if inside is None else f"{inside:.1f}"])
     total = sum(whole.values())
     rows.append(["total", f"{total:.1f}", f"{sum(work.values()):.1f}"])
-    tell("The embedded study", ["stage", "seconds", "of it, work"], rows, {"total": round(total, 1), **figures}, json)
+    report("The embedded study", ["stage", "seconds", "of it, work"], rows, {"total": round(total, 1), **figures}, json)
 
 
 if __name__ == "__main__":

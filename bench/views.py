@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import typer
 
-from bench import race, ratio, tell
+from bench import interleave, ratio, report
 from vicreg.augment.policy import Policy
-from vicreg.augment.views import two_views
+from vicreg.augment.views import make_views
 from vicreg.study import params
 
 
@@ -52,7 +52,7 @@ def main(
     images: Annotated[int, typer.Option(help="Images per round for torchvision; ours draws 8 times as many.")] = 256,
 ) -> None:
     """Compare views per second, one core and all cores."""
-    policy = Policy(**params.load().policies["aug"].model_dump())
+    policy = params.load().aug
     pixels = np.random.default_rng(0).integers(0, 256, (8 * images, 32, 32, 3), dtype=np.uint8)
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     generator = torch.Generator().manual_seed(0)
@@ -61,10 +61,10 @@ def main(
     def ours(threads: int) -> int:
         torch.set_num_threads(threads)
         for part in batch.split(256):
-            two_views(part, policy, generator)
+            make_views(part, policy, generator)
         return 2 * len(batch)
 
-    one = race(
+    one = interleave(
         {
             "ours": lambda: ours(1),
             "PIL": lambda: draw_with_torchvision(pixels[:images], policy, "pil"),
@@ -78,7 +78,7 @@ def main(
         def workers(kind: str) -> int:
             return sum(pool.starmap(draw_with_torchvision, [(part, policy, kind) for part in parts]))
 
-        everything = race(
+        everything = interleave(
             {"ours": lambda: ours(cores), "PIL": lambda: workers("pil"), "tensor": lambda: workers("tensor")},
             max(3, rounds // 3),
         )
@@ -93,7 +93,7 @@ def main(
         "rounds": {name: [round(rate) for rate in rates.rounds] for name, rates in one.items()},
     }
     headers = ["pipeline", "views per second, one core", f"{cores} cores"]
-    tell("Views of the CIFAR policy, 32 x 32 pixels", headers, rows, figures, json)
+    report("Views of the CIFAR policy, 32 x 32 pixels", headers, rows, figures, json)
 
 
 if __name__ == "__main__":

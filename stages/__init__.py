@@ -1,4 +1,7 @@
-"""Stages: one file for each box of dvc.yaml. A stage reads, calls, writes; ideas live in vicreg/."""
+"""Stages: one file for each box of dvc.yaml. A stage reads, calls, writes; ideas live in vicreg/.
+
+The first one, `recipes`, resolves params.yaml; the others read what it wrote, see `settings` and `recipe`.
+"""
 
 import json
 import os
@@ -8,17 +11,49 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vicreg.io import atomic, errors
-from vicreg.study.paths import SLOTS as SLOTS
+from vicreg.io import atomic, errors, yaml
+from vicreg.study.paths import ROLES as ROLES
 from vicreg.study.paths import Paths as Paths
+
+if TYPE_CHECKING:
+    from vicreg.study.recipe import Recipe
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: spinning ones slow down all other work
+
+
+def param(name: str) -> Any:
+    """A value at the top of params.yaml, for what shapes no result: the study's name, where checkpoints go."""
+    return yaml.load("params.yaml")[name]
+
+
+def paths() -> Paths:
+    """Where the files of the study lie that params.yaml names."""
+    return Paths(str(param("study")))
+
+
+def settings(stage: str) -> dict[str, Any]:
+    """What the first stage resolved for a stage; raises ValueError where it did not run yet."""
+    file = paths().settings(stage)
+    if not file.is_file():
+        raise ValueError(f"{file} does not exist; run `dvc repro recipes` first")
+    return yaml.load(file)
+
+
+def recipe(row: str) -> "Recipe":
+    """The recipe of a row; raises ValueError that lists the rows where there is none of this name."""
+    from vicreg.study import recipe as recipes
+
+    if row not in param("rows"):
+        raise ValueError(f"there is no row {row!r} in params.yaml; choose from {', '.join(param('rows'))}")
+    return recipes.read(paths().recipe(row))
 
 
 def scratch() -> Path:
-    """The git-ignored folder for downloads, one for all of DVC's ways to run."""
+    """The git-ignored folder for downloads and checkpoints, one for all of DVC's ways to run."""
     return Path(os.environ.get("DVC_ROOT", "."), ".vicreg")
 
 
@@ -32,16 +67,16 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def timed(study: str, stage: str, device: str | None = None) -> Iterator[None]:
+def timed(stage: str, device: str | None = None) -> Iterator[None]:
     """Write the seconds of the work inside, and the hardware, to results/<study>/seconds/<stage>.json."""
     start = time.perf_counter()
     yield
-    write_seconds(study, stage, time.perf_counter() - start, device)
+    write_seconds(stage, time.perf_counter() - start, device)
 
 
-def write_seconds(study: str, stage: str, seconds: float, device: str | None = None) -> None:
+def write_seconds(stage: str, seconds: float, device: str | None = None) -> None:
     content = {"stage": stage, "seconds": round(seconds, 2), "device": device or f"cpu: {processor()}"}
-    write_json(Path("results", study, "seconds", f"{stage}.json"), content)
+    write_json(paths().result(f"seconds/{stage}"), content)
 
 
 def processor() -> str:
@@ -56,7 +91,7 @@ def processor() -> str:
     return f"{name} ({threads} {'thread' if threads == '1' else 'threads'})"
 
 
-def show(line: str) -> None:
+def log(line: str) -> None:
     """Print a line for a person, above the progress bar where there is one."""
     from tqdm import tqdm
 
@@ -65,11 +100,11 @@ def show(line: str) -> None:
 
 
 def run(command: Callable[..., None]) -> None:
-    """Run a stage's command; what a person can mend is shown as one message, without a traceback."""
+    """Run a stage's command; user errors are shown as one message, without a traceback."""
     try:
         typer.run(command)
     except Exception as error:
-        if not errors.mendable(error):
+        if not errors.is_user_error(error):
             raise
-        errors.told(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
+        errors.print_error(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
         sys.exit(1)

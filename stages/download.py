@@ -1,34 +1,23 @@
-"""download: a source -> data/<study>/<slot>.npz, images in an order that no source decides."""
+"""download: a source -> data/<study>/<role>/, images in an order that no source decides."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages import SLOTS, Paths, run, scratch, timed
-from vicreg.data import cifar, images
-from vicreg.io import plugins
-from vicreg.study import params
+from stages import paths, run, scratch, settings, timed
+from vicreg.data import cifar, images, source
 
 
-def main(slot: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
-    """Fetch, read or draw a dataset of the study, and recognise genuine CIFAR by its content."""
-    p = params.load()
-    sizes = p.sizes
-    if slot not in SLOTS:
-        raise ValueError(f"there is no dataset {slot!r} in a study; choose from {', '.join(SLOTS)}")
-    dataset = {"primary": sizes.primary, "transfer": sizes.transfer}[slot]
-    with timed(p.study, f"download-{slot}"):
-        found = plugins.member("sources", sizes.source).load(
-            dataset,
-            folder=Path(sizes.folder).expanduser() if sizes.folder else None,
-            scratch=scratch() / "downloads",
-            fraction=max(sizes.fractions.pretrain, sizes.fractions.probe),
-            seed=p.seed,
-        )
-        known = images.in_canonical_order(cifar.recognise(found, dataset, subset=sizes.subset))
-        images.save(known, Paths(p.study).data(slot))
-    print(f"{known.name}: {len(known):,} images, {len(known.classes)} classes -> {Paths(p.study).data(slot)}")
+def main(role: Annotated[str, typer.Argument(help="primary or transfer: which dataset of the study")]) -> None:
+    """Fetch, read or draw a dataset of the study, and recognize genuine CIFAR by its content."""
+    options, folder = settings(f"download-{role}"), paths().data(role)
+    dataset, params = options["dataset"], options["params"]
+    with timed(f"download-{role}"):
+        origin, downloads = source.make(options["source"], dataset, params), scratch() / "downloads"
+        loaded = origin.load(dataset, scratch=downloads, fraction=options["fraction"], seed=options["seed"])
+        loaded = cifar.recognize(loaded, dataset, allow_subset=params.get("allow_subset", False))
+        images.save(loaded, folder, images.canonical_order(loaded))
+    print(f"{loaded.name}: {len(loaded):,} images, {len(loaded.classes)} classes -> {folder}")
 
 
 if __name__ == "__main__":

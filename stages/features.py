@@ -1,49 +1,38 @@
-"""features: a frozen encoder x both datasets -> features/<study>/<encoder>-<slot>.npz."""
-
-import json
-from pathlib import Path
+"""features: a frozen encoder x both datasets -> features/<study>/<row>-<role>.npz."""
 
 import numpy as np
 
-from stages import SLOTS, Paths, run, timed
+from stages import ROLES, paths, run, settings, timed
 from vicreg.data import images, split_checks
 from vicreg.engine import devices
-from vicreg.nn import encoder
-from vicreg.study import params
+from vicreg.evaluation.features import SUBSETS, save_features
+from vicreg.io.arrays import load_arrays, save_arrays
+from vicreg.nn.encoder import extract_features
+from vicreg.study.builders import describe, load_encoder
+
+NO_LABELS = "its images have no labels, so no probe can learn from them"
 
 
-def main(name: str) -> None:
-    """Represent every image that a probe sees by the frozen encoder NAME."""
-    p = params.load()
-    p.encoder(name)
-    paths = Paths(p.study)
-    device = devices.choose_device(p.device)
-    with timed(p.study, f"features-{name}", devices.accelerator(device)):
-        description = encoder.describe(paths.model(name))
-        if reason := description.get("not_run"):
-            for slot in SLOTS:
-                images.save_arrays({"not_run": np.array(reason)}, paths.features(name, slot))
-            return
-        frozen = encoder.load(paths.model(name))
-        data = {slot: images.load(paths.data(slot)) for slot in SLOTS}
-        split = split_checks.trusted(images.load_arrays(paths.data("split")), data, p.protocol)
-        for slot, known in data.items():
-            parts = {part: known.take(split[f"{slot}/{part}"]) for part in ("probe_train", "probe_test")}
-            write(paths.features(name, slot), known, parts, frozen, device, description)
-
-
-def write(path: Path, known: images.Images, parts: dict[str, images.Images], frozen, device, description) -> None:
-    arrays = {
-        "name": np.array(known.name),
-        "genuine": np.array(known.genuine),
-        "classes": np.array(known.classes),
-        "fingerprint": np.array(images.fingerprint(known.pixels, known.labels)),
-        "description": np.array(json.dumps(description, sort_keys=True)),
-    }
-    for part, chosen in parts.items():
-        arrays |= {part: encoder.represent(frozen, chosen.pixels, device), f"{part}_labels": chosen.labels}
-        print(f"{path}: {part}: {len(chosen):,} x {arrays[part].shape[1]}", flush=True)
-    images.save_arrays(arrays, path)
+def main(row: str) -> None:
+    """Extract the features of every image that a probe sees, by the frozen encoder of the row ROW."""
+    files, device = paths(), devices.choose_device(settings("features")["device"])
+    with timed(f"features-{row}", devices.device_name(device)):
+        description = describe(files.model(row))
+        data = {role: images.load(files.data(role)) for role in ROLES}
+        split = split_checks.verified(load_arrays(files.split), data, settings("split")["protocol"])
+        encoder = None if "not_run" in description else load_encoder(files.model(row))
+        for role, known in data.items():
+            path = files.features(row, role)
+            if encoder is None or not known.labeled:
+                save_arrays(path, not_run=np.array(description.get("not_run", NO_LABELS)))
+                continue
+            arrays = {}
+            for subset in SUBSETS:
+                positions = split[f"{role}/{subset}"]
+                arrays[subset] = extract_features(encoder, known.pixels, device, positions=positions)
+                arrays[f"{subset}_labels"] = known.labels[positions]
+                print(f"{path}: {subset}: {len(positions):,} x {encoder.num_features}", flush=True)
+            save_features(path, known, arrays, description)
 
 
 if __name__ == "__main__":

@@ -1,71 +1,89 @@
-"""pretrain: one entry of `encoders` -> models/<study>/<encoder>.safetensors, and the history of its training."""
+"""pretrain: a row's recipe -> models/<study>/<row>.safetensors, and the history of its training."""
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from stages import Paths, run, scratch, show, timed, write_json, write_seconds
+from stages import log, param, paths, recipe, run, scratch, timed, write_json, write_seconds
 from vicreg.data import images
 from vicreg.engine import devices, distributed
 from vicreg.io import weights
+from vicreg.io.arrays import load_arrays
 from vicreg.jobs import pretrain
-from vicreg.nn import encoder
-from vicreg.study import builders, params
+from vicreg.nn.method import Method
+from vicreg.study import builders
+from vicreg.study.recipe import Recipe
 
 
-def main(name: str) -> None:
-    """Pretrain NAME, an entry of `encoders` in params.yaml, or finish what was cut off."""
-    p = params.load()
-    distributed.use_own_gpu()
-    device = devices.choose_device(p.device)
-    if p.not_run(name) or not builders.learns(p, name):
-        with timed(p.study, f"pretrain-{name}", devices.accelerator(device)):
-            keep_as_it_is(p, name)
-    elif distributed.started_by_torchrun():
-        with distributed.joined(device) as own:
-            learn(p, name, own)
-    elif (count := devices.choose_processes(p.processes, device, p.sizes.batch_size)) > 1:
-        from vicreg.jobs.launch import launch  # torchrun costs seconds, and only several processes need it
+def main(row: str) -> None:
+    """Pretrain ROW, an entry of `rows` in params.yaml, or finish what was cut off."""
+    what = recipe(row)
+    if what.code != what.current_code():
+        raise ValueError(f"the code of {row} is not that of its recipe: run `dvc repro recipes` first")
+    distributed.set_local_device()
+    device = devices.choose_device(what.device or "cpu")
+    if what.not_run or not what.trains:
+        with timed(f"pretrain-{row}", devices.device_name(device)):
+            save_without_training(what)
+        return
+    devices.set_threads(what.threads or "auto", log)
+    if distributed.started_by_torchrun():
+        with distributed.process_group(device) as own:
+            train(what, own)
+        return
+    count = devices.choose_num_processes(what.num_processes or 1, device, what.batch_size or 1)
+    if count == 1:
+        train(what, devices.with_index(device))
+        return
+    from vicreg.jobs.launch import launch  # torchrun costs seconds, and only several processes need it
 
-        pretrain.wait(p, name, *load(Paths(p.study)), device, count, scratch=scratch() / "pretrain", show=show)
-        launch(count, "stages.pretrain", name)
-    else:
-        learn(p, name, devices.numbered(device))
-
-
-def load(paths: Paths) -> tuple[images.Images, images.Images]:
-    """The images that pretrain, and those that train probes."""
-    primary, split = images.load(paths.data("primary")), images.load_arrays(paths.data("split"))
-    return primary.take(split["primary/pretrain"]), primary.take(split["primary/probe_train"])
-
-
-def keep_as_it_is(p: params.Params, name: str) -> None:
-    """Write an encoder that learns nothing here, or why it does not take part."""
-    paths = Paths(p.study)
-    result: dict = {"encoder": name}
-    if reason := p.not_run(name):
-        weights.save_not_run(paths.model(name), reason)
-        result |= {"not_run": reason}
-    else:
-        seen, _ = load(paths)
-        encoder.save(paths.model(name), builders.build(p, name, seen.pixels), builders.describe(p, name))
-        result |= pretrain.about(seen)
-    write_json(paths.result(f"pretrain-{name}"), result)
+    pretrain.wait(job(what, device), count)
+    launch(count, "stages.pretrain", row)
 
 
-def learn(p: params.Params, name: str, device: torch.device) -> None:
-    paths = Paths(p.study)
-    seen, looked_at = load(paths)
-
-    def save(method: torch.nn.Module, result: dict) -> Path:
-        encoder.save(paths.model(name), method, builders.describe(p, name))
-        write_seconds(p.study, f"pretrain-{name}", result["worked"], devices.accelerator(device))
-        write_json(paths.result(f"pretrain-{name}"), {"encoder": name, **result})
-        return paths.model(name)
-
-    pretrain.run(
-        p, name, seen, looked_at, device, scratch=scratch() / "pretrain", reload=params.load, save=save, show=show
+def job(what: Recipe, device: Any) -> pretrain.Job:
+    primary, split = images.load(paths().data("primary")), load_arrays(paths().split)
+    role = "primary" if "primary/probe_train" in split else "transfer"  # whichever has labels
+    labeled = images.load(paths().data(role))
+    digests = [primary.digest, labeled.digest, hashlib.sha256(paths().split.read_bytes()).hexdigest()]
+    return pretrain.Job(
+        recipe=what,
+        images=primary,
+        positions=split["primary/pretrain"],
+        eval_images=labeled.subset(split[f"{role}/probe_train"]),
+        data_key=" ".join(digests),
+        device=device,
+        scratch=scratch() / "pretrain",
+        checkpoint_every=param("checkpoint_every"),
+        data_placement=param("data_placement"),
+        log=log,
     )
+
+
+def save_without_training(what: Recipe) -> None:
+    """Write an encoder that does not train, or why it does not take part."""
+    result: dict[str, Any] = {"encoder": what.row, "recipe": what.values()}
+    if what.not_run:
+        weights.save_not_run(paths().model(what.row), what.not_run)
+        result |= {"not_run": what.not_run}
+    else:
+        primary, positions = images.load(paths().data("primary")), load_arrays(paths().split)["primary/pretrain"]
+        builders.save_method(paths().model(what.row), builders.build_method(what, primary.pixels, positions), what)
+        result |= {"dataset": primary.name, "genuine": primary.genuine, "images": len(positions)}
+    write_json(paths().result(f"pretrain-{what.row}"), result)
+
+
+def train(what: Recipe, device: Any) -> None:
+    def save(method: Method, result: dict[str, Any]) -> Path:
+        builders.save_method(paths().model(what.row), method, what)
+        write_seconds(f"pretrain-{what.row}", result["train_seconds"], devices.device_name(device))
+        write_json(paths().result(f"pretrain-{what.row}"), {"encoder": what.row, "recipe": what.values(), **result})
+        return paths().model(what.row)
+
+    def is_current() -> bool:
+        return recipe(what.row) == what and what.code == what.current_code()
+
+    pretrain.run(job(what, device), is_current, save)
 
 
 if __name__ == "__main__":

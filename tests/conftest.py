@@ -17,19 +17,18 @@ from ruamel.yaml import YAML
 
 pytest.register_assert_rewrite("hostile")
 HERE = Path(__file__).parents[1]
+yaml = YAML()
 TINY: dict[str, Any] = {
     "fractions": {"pretrain": 0.01, "probe": 0.02},
     "width": 2,
     "projector_width": 8,
     "epochs": 1,
     "batch_size": 32,
-    "online_every": 1,
+    "online_eval_every": 1,
 }
 
 
-os.environ["OMP_NUM_THREADS"] = (
-    "1"  # as commands have it: several threads would give other last bits, and slow each other
-)
+os.environ["OMP_NUM_THREADS"] = "1"  # as commands have it: several would give other last bits, and slow each other
 COSTLY = ("undisturbed", "finished_study")  # fixtures that take a minute or more
 
 
@@ -144,7 +143,7 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     parent = tmp_path_factory.mktemp("tiny")
     repository = Repository(parent / "repository", environment(parent))
     for name in listed.stdout.rstrip("\0").split("\0"):
-        if (HERE / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+        if (HERE / name).is_file() and name != "dvc.lock" and not name.startswith(("reports/", "recipes/")):
             (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(HERE / name, repository.folder / name)
     make_tiny(repository.folder / "params.yaml")
@@ -154,14 +153,23 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     return repository
 
 
+def change(params: Path, key: str, value: Any) -> None:
+    """Set a parameter of a params.yaml, named with dots."""
+    values = section = yaml.load(params)
+    *parents, last = key.split(".")
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    yaml.dump(values, params)
+
+
 def make_tiny(params: Path) -> None:
-    yaml = YAML()
     values = yaml.load(params)
     values["studies"]["embedded"].update(TINY)
     values["probes"]["linear"]["epochs"] = 2
     values["probes"]["logistic"].update({"C": [0.1], "max_iter": 20})
-    values["representative_loss"]["draws"] = 4
-    values["portrait"]["points"] = 60
+    values["pair_loss"]["num_pairs"] = 4
+    values["neighbors"]["points"] = 60
     yaml.dump(values, params)
 
 

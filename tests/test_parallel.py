@@ -1,121 +1,13 @@
-"""Several processes take the steps of one; if one of them dies, all end, and nothing listens to the outside."""
+"""Processes end when one of them dies, and nothing listens to the outside."""
 
-import os
 import signal
 import sys
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import torch
 from conftest import Repository, digest
-from torch import nn
-from torch.multiprocessing.spawn import spawn
-
-from vicreg.augment.policy import Policy
-from vicreg.engine import devices, distributed
-from vicreg.engine.loop import pretrain
-from vicreg.study import builders, params
-
-CPU = torch.device("cpu")
-PARAMS = params.load()
-STEPS, BATCH = 4, 16
-
-
-class Double(nn.Module):
-    """A method in float64, in which different orders of summation differ by 1e-16 and not by 1e-7."""
-
-    def __init__(self, method: nn.Module):
-        super().__init__()
-        self.method = method.double()
-
-    def forward(self, views: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.method(views.double())
-
-
-def trained() -> dict[str, Any]:
-    """Losses of each step and the state after them, of a training in float64 with a step per epoch."""
-    sizes = {"width": 2, "projector_width": 8, "batch_size": BATCH}
-    studies = {"embedded": PARAMS.studies["embedded"].model_copy(update=sizes)}
-    pixels = torch.randint(
-        0, 256, (BATCH + 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
-    )
-    p = PARAMS.model_copy(update={"studies": studies})
-    method = Double(builders.build(p, "cifar_aug", pixels.permute(0, 2, 3, 1).numpy()))
-    records = list(
-        pretrain(
-            method,
-            pixels,
-            Policy(**PARAMS.policies["aug_imagenet"].model_dump()),
-            torch.optim.SGD(method.parameters(), lr=0.05),
-            lambda step: 1.0 - 0.1 * step,
-            epochs=STEPS,
-            batch_size=BATCH,
-            generator=torch.Generator().manual_seed(0),
-        )
-    )
-    return {"losses": [record["loss"] for record in records], "state": method.state_dict()}
-
-
-def one_of_two(rank: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/meeting"
-    torch.set_num_threads(1)
-    warnings.simplefilter("error")
-    with distributed.joined(CPU):
-        assert distributed.share(BATCH) == slice(8 * rank, 8 * rank + 8)
-        torch.save(trained(), Path(folder) / f"{rank}.pt")
-
-
-def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
-    spawn(one_of_two, (str(tmp_path),), nprocs=2)
-    alone = trained()
-    for rank in (0, 1):
-        together = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert together["losses"] == pytest.approx(alone["losses"], abs=1e-9, rel=0)
-        assert together["state"].keys() == alone["state"].keys()
-        for name, value in alone["state"].items():
-            torch.testing.assert_close(together["state"][name], value, atol=1e-9, rtol=0, msg=name)
-    assert max(alone["losses"]) - min(alone["losses"]) > 1e-3  # the weights moved
-
-
-def test_without_other_processes_nothing_is_gathered() -> None:
-    z = torch.randn(3, 2)
-    assert distributed.gathered(z) is z and distributed.summed(z) is z
-    assert distributed.share(12) == slice(0, 12)
-    assert distributed.wrapped(method := nn.Linear(2, 2), CPU) is method
-
-
-def test_batch_norm_over_processes_is_torchs_own_where_there_is_one() -> None:
-    x = torch.randn(6, 4, 3, 3, dtype=torch.float64)
-    theirs = nn.BatchNorm2d(4).double()
-    nn.init.normal_(theirs.weight)
-    ours = distributed.BatchNorm.like(nn.BatchNorm2d(4).double())
-    ours.load_state_dict(theirs.state_dict())
-    for _ in range(3):
-        torch.testing.assert_close(ours(x), theirs(x))
-    for name, value in theirs.state_dict().items():
-        torch.testing.assert_close(ours.state_dict()[name], value)
-    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
-
-
-def test_as_many_processes_as_gpus_that_share_a_batch_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert devices.choose_processes("auto", CPU, 256) == 1
-    assert devices.choose_processes(2, CPU, 256) == 2
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 6)
-    assert devices.choose_processes("auto", torch.device("cuda"), 256) == 4
-    assert devices.choose_processes("auto", torch.device("cuda", 1), 256) == 1
-    with pytest.raises(ValueError, match=r"processes = 8, but `device: cuda` has 6 of them"):
-        devices.choose_processes(8, torch.device("cuda"), 256)
-
-
-def test_a_batch_that_cannot_be_shared_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "count", lambda: 3)
-    with pytest.raises(ValueError, match="a batch of 16 images cannot be shared evenly by 3 processes"):
-        trained()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vicreg.augment.policy import Policy
-from vicreg.augment.views import apply, draw
+from vicreg.augment.views import make_views
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Batch:
         drawn = torch.rand((self.size, *shape), generator=self.generator, device=self.generator.device)
         return drawn[self.rows]
 
-    def views(self, count: int, *, size: int | None = None, policy: Policy | None = None) -> Tensor:
-        """Draw `count` views of each image.
+    def views(self, count: int, *, policy: Policy | None = None) -> Tensor:
+        """Draw `count` views of each image, by the batch's policy or another; see `views.make_views`.
 
-        size: pixels of a view's side; by default the images'. policy: by default the batch's. Where a policy has a pair
-        of numbers, the first is for views 0, 2, ... and the second for views 1, 3, ...
-
-        Returns (count * n, 3, size, size) float32 in [0, 1]: the first view of each image, then the second of each, ...
+        Returns (count * n, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
         """
-        policy = policy or self.policy
-        height, width = self.images.shape[2:]
-        drawn = [draw(self.size, (height, width), policy, view % 2, self.generator) for view in range(count)]
-        mine = [whole.slice(self.rows) for whole in drawn]
-        parameters = mine[0].concat(*mine[1:])
-        return apply(self.images.repeat(count, 1, 1, 1), parameters, policy, size=size, compiled=self.compiled)
+        return make_views(
+            self.images,
+            policy or self.policy,
+            self.generator,
+            count=count,
+            of=self.size,
+            rows=self.rows,
+            compiled=self.compiled,
+        )

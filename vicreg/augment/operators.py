@@ -104,7 +104,7 @@ def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     return separable(images, rows, columns).clamp_(0, 1)  # rounding can leave [0, 1]
 
 
-# --- colours
+# --- colors
 
 
 def luma(images: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def luma(images: Tensor) -> Tensor:
 
 
 def mean_luma(images: Tensor) -> Tensor:
-    """(N, 1, 1, 1): the gray value of the mean colour, which is the mean gray value."""
+    """(N, 1, 1, 1): the gray value of the mean color, which is the mean gray value."""
     return luma(images.mean(dim=(2, 3), keepdim=True))
 
 

@@ -1,4 +1,4 @@
-"""A policy is the numbers that draw views; drawing gives every image parameters of its own.
+"""A policy is the numbers that draw views; sampling gives every image parameters of its own.
 
 The distributions are those of torchvision's transforms, drawn for a whole batch at once, on the device of the
 generator, and without waiting for it.
@@ -6,15 +6,18 @@ generator, and without waiting for it.
 
 import math
 from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
+
+from vicreg.io.section import Fraction, NonNegative, Positive, Probability, Section
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as torchvision's ColorJitter numbers them
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Section):
     """The numbers that draw views; by default every operator is off and a view is the image.
 
     Attributes:
@@ -22,7 +25,7 @@ class Policy:
         ratio_min, ratio_max: width / height of a crop.
         interpolation: "bilinear" or "bicubic", from the crop back to the size of the image.
         flip: probability of a mirror image, left to right.
-        jitter: probability of colour jitter: the four operators below in an order drawn per image.
+        jitter: probability of color jitter: the four operators below in an order drawn per image.
         brightness, contrast, saturation: a factor is drawn from 1 - x (at least 0) to 1 + x.
         hue: a shift is drawn from -x to x of a full circle, x at most 0.5.
         grayscale: probability of gray.
@@ -33,27 +36,46 @@ class Policy:
         solarize_threshold: pixels at or above it are inverted, in [0, 1].
     """
 
-    scale_min: float = 1.0
-    scale_max: float = 1.0
-    ratio_min: float = 3 / 4
-    ratio_max: float = 4 / 3
-    interpolation: str = "bilinear"
-    flip: float = 0.0
-    jitter: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    grayscale: float = 0.0
-    blur: tuple[float, float] = (0.0, 0.0)
-    blur_kernel: int = 3
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    solarize: tuple[float, float] = (0.0, 0.0)
-    solarize_threshold: float = 0.5
+    scale_min: Fraction = 1.0
+    scale_max: Fraction = 1.0
+    ratio_min: Positive = 3 / 4
+    ratio_max: Positive = 4 / 3
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    flip: Probability = 0.0
+    jitter: Probability = 0.0
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    grayscale: Probability = 0.0
+    blur: tuple[Probability, Probability] = (0.0, 0.0)
+    blur_kernel: Annotated[int, Field(ge=1, le=63)] = 3
+    blur_sigma: tuple[Positive, Positive] = (0.1, 2.0)
+    solarize: tuple[Probability, Probability] = (0.0, 0.0)
+    solarize_threshold: Probability = 0.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def lists_are_pairs(cls, values: Any) -> Any:
+        """YAML has lists where Python has pairs."""
+        if not isinstance(values, dict):
+            return values
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+    @model_validator(mode="after")
+    def ranges_are_ordered(self) -> Self:
+        for low, high in (("scale_min", "scale_max"), ("ratio_min", "ratio_max")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} = {getattr(self, low)} must not exceed {high} = {getattr(self, high)}")
+        if self.blur_sigma[0] > self.blur_sigma[1]:
+            raise ValueError(f"blur_sigma = {list(self.blur_sigma)} must be [least, most]")
+        if self.blur_kernel % 2 == 0:
+            raise ValueError(f"blur_kernel = {self.blur_kernel} must be odd")
+        return self
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ViewParams:
     """What was drawn for each of N images; None where the policy switches the operator off in both views.
 
     Attributes:
@@ -74,18 +96,20 @@ class Drawn:
     sigma: Tensor | None = None
     solarize: Tensor | None = None
 
-    def part(self, share: slice) -> "Drawn":
+    def select(self, rows: slice) -> "ViewParams":
         """Return the parameters of these images alone."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Drawn(**{name: value[share] for name, value in found.items() if value is not None})
+        return ViewParams(**{name: value[rows] for name, value in self.drawn().items()})
 
-    def then(self, other: "Drawn") -> "Drawn":
-        """Return these parameters and after them the `other`, drawn from the same policy."""
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
-        return Drawn(**{name: torch.cat(pair) for name, pair in pairs.items() if pair[0] is not None})
+    def concat(self, *others: "ViewParams") -> "ViewParams":
+        """Return these parameters and after them those of `others`, drawn from the same policy."""
+        parts = [self.drawn(), *(other.drawn() for other in others)]
+        return ViewParams(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+    def drawn(self) -> dict[str, Tensor]:
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 
-def draw(n: int, size: tuple[int, int], policy: Policy, view: int, generator: torch.Generator) -> Drawn:
+def sample(n: int, size: tuple[int, int], policy: Policy, view: int, generator: torch.Generator) -> ViewParams:
     """Draw the parameters of one view of `n` images.
 
     Args:
@@ -98,20 +122,20 @@ def draw(n: int, size: tuple[int, int], policy: Policy, view: int, generator: to
     p = policy
     strengths = (p.brightness, p.contrast, p.saturation, p.hue)
     jitter = p.jitter and any(strengths)
-    return Drawn(
-        box=draw_boxes(n, size, p, generator) if (p.scale_min, p.scale_max) != (1, 1) else None,
-        flip=_chance(n, p.flip, generator) if p.flip else None,
-        jitter=_chance(n, p.jitter, generator) if jitter else None,
-        order=_draw_order(n, strengths, generator) if jitter else None,
-        factors=_draw_factors(n, strengths, generator) if jitter else None,
-        grayscale=_chance(n, p.grayscale, generator) if p.grayscale else None,
-        blur=_chance(n, p.blur[view], generator) if any(p.blur) else None,
+    return ViewParams(
+        box=sample_boxes(n, size, p, generator) if (p.scale_min, p.scale_max) != (1, 1) else None,
+        flip=_bernoulli(n, p.flip, generator) if p.flip else None,
+        jitter=_bernoulli(n, p.jitter, generator) if jitter else None,
+        order=_sample_order(n, strengths, generator) if jitter else None,
+        factors=_sample_factors(n, strengths, generator) if jitter else None,
+        grayscale=_bernoulli(n, p.grayscale, generator) if p.grayscale else None,
+        blur=_bernoulli(n, p.blur[view], generator) if any(p.blur) else None,
         sigma=_uniform((n,), *p.blur_sigma, generator) if any(p.blur) else None,
-        solarize=_chance(n, p.solarize[view], generator) if any(p.solarize) else None,
+        solarize=_bernoulli(n, p.solarize[view], generator) if any(p.solarize) else None,
     )
 
 
-def draw_boxes(n: int, size: tuple[int, int], policy: Policy, generator: torch.Generator) -> Tensor:
+def sample_boxes(n: int, size: tuple[int, int], policy: Policy, generator: torch.Generator) -> Tensor:
     """Draw crops (n, 4): top, left, height, width, as `torchvision.transforms.RandomResizedCrop.get_params`.
 
     Area and logarithm of the ratio are uniform; of ten candidates the first that fits counts, and if none
@@ -146,7 +170,7 @@ def _central_crop(size: tuple[int, int], policy: Policy) -> tuple[int, int]:
     return height, width
 
 
-def _draw_order(n: int, strengths: tuple[float, ...], generator: torch.Generator) -> Tensor:
+def _sample_order(n: int, strengths: tuple[float, ...], generator: torch.Generator) -> Tensor:
     rank = _uniform((n, len(strengths)), 0, 1, generator)
     for operator, strength in enumerate(strengths):
         if not strength:
@@ -154,7 +178,7 @@ def _draw_order(n: int, strengths: tuple[float, ...], generator: torch.Generator
     return rank.argsort(dim=1)[:, : sum(map(bool, strengths))]
 
 
-def _draw_factors(n: int, strengths: tuple[float, ...], generator: torch.Generator) -> Tensor:
+def _sample_factors(n: int, strengths: tuple[float, ...], generator: torch.Generator) -> Tensor:
     *scales, turn = strengths
     ranges = [(max(0.0, 1 - scale), 1 + scale) for scale in scales] + [(-turn, turn)]
     return torch.stack([_uniform((n,), low, high, generator) for low, high in ranges], dim=1)
@@ -164,5 +188,5 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
     return torch.rand(shape, generator=generator, device=generator.device).mul_(high - low).add_(low)
 
 
-def _chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
+def _bernoulli(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return _uniform((n,), 0, 1, generator) < probability

@@ -1,7 +1,7 @@
 """Views are made where the batch lies: a whole batch at a time, every image with its own parameters.
 
-`two_views` draws and applies; `apply` alone is a pure function of images and drawn parameters. The operators
-and their sequence are those of BYOL and VICReg: crop, flip, colour jitter, grayscale, blur, solarize. A CPU
+`make_views` draws and applies; `apply` alone is a pure function of images and drawn parameters. The operators
+and their sequence are those of BYOL and VICReg: crop, flip, color jitter, grayscale, blur, solarize. A CPU
 gathers the images that an operator is due for; any other device computes it for all images and selects,
 because the host would have to wait to learn how many they are. The results are the same.
 """
@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from vicreg.augment import operators
-from vicreg.augment.policy import BRIGHTNESS, CONTRAST, HUE, SATURATION, Drawn, Policy, draw
-
-__all__ = ["Drawn", "Policy", "apply", "draw", "two_views"]
+from vicreg.augment.policy import BRIGHTNESS, CONTRAST, HUE, SATURATION, Policy, ViewParams, sample
 
 CHUNK = 64  # images at a time on a CPU: 64 x 12 KiB, at 32 x 32 pixels, stay in its cache
 JITTER = {
@@ -26,33 +24,35 @@ JITTER = {
 }
 
 
-def two_views(
+def make_views(
     images: Tensor,
     policy: Policy,
     generator: torch.Generator,
     *,
+    count: int = 2,
     of: int | None = None,
-    start: int = 0,
+    rows: slice = slice(None),
     compiled: bool = False,
 ) -> Tensor:
-    """Draw two views of each image.
+    """Draw `count` views of each image.
 
     Args:
         images: (N, 3, H, W) uint8.
-        policy: the numbers to draw with.
+        policy: the numbers to draw with; of its pairs, the first is for views 0, 2, ..., the second for views 1, 3, ...
         generator: the only source of randomness, on the device of the images.
-        of, start: the images are a part of a batch of this many, from this one on. Parameters are drawn for the whole
-            batch, so that several processes that share one get the views that one process would.
+        of, rows: the images are these rows of a batch of so many. Parameters are drawn for the whole batch, so that
+            several processes that share one get the views that one process would.
         compiled: whether `torch.compile` translates the operators; the drawing stays as it is.
 
     Returns:
-        (2N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each.
+        (count * N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
     """
     n, _, height, width = images.shape
-    drawn = [draw(of or n, (height, width), policy, view, generator) for view in (0, 1)]
-    first, second = (whole.part(slice(start, start + n)) for whole in drawn)
-    make = _compiled_apply() if compiled else apply
-    return make(images.repeat(2, 1, 1, 1), first.then(second), policy)
+    first, *others = [
+        sample(of or n, (height, width), policy, view % 2, generator).select(rows) for view in range(count)
+    ]
+    function = _compiled_apply() if compiled else apply
+    return function(images.repeat(count, 1, 1, 1), first.concat(*others), policy)
 
 
 @cache
@@ -60,7 +60,7 @@ def _compiled_apply() -> Callable[..., Tensor]:
     return torch.compile(apply)
 
 
-def apply(images: Tensor, drawn: Drawn, policy: Policy) -> Tensor:
+def apply(images: Tensor, drawn: ViewParams, policy: Policy) -> Tensor:
     """Make one view of each image from drawn parameters.
 
     Args:
@@ -77,18 +77,18 @@ def apply(images: Tensor, drawn: Drawn, policy: Policy) -> Tensor:
         jitter = _jitter_by_order if _on_cpu(x) else partial(_jitter_by_turn, with_hue=policy.hue > 0)
         x = jitter(x, d.jitter, d.order, d.factors)
     if d.grayscale is not None:
-        x = _where(d.grayscale, operators.grayscale, x)
+        x = apply_masked(d.grayscale, operators.grayscale, x)
     if d.blur is not None and d.sigma is not None:
-        x = _where(d.blur, partial(operators.blur, kernel=policy.blur_kernel), x, d.sigma)
+        x = apply_masked(d.blur, partial(operators.blur, kernel=policy.blur_kernel), x, d.sigma)
     if d.solarize is not None:
-        x = _where(d.solarize, partial(operators.solarize, threshold=policy.solarize_threshold), x)
+        x = apply_masked(d.solarize, partial(operators.solarize, threshold=policy.solarize_threshold), x)
     return x
 
 
-def _crop_and_flip(images: Tensor, drawn: Drawn, interpolation: str) -> Tensor:
+def _crop_and_flip(images: Tensor, drawn: ViewParams, interpolation: str) -> Tensor:
     if drawn.box is None:
         x = images.float().div_(255)
-        return x if drawn.flip is None else _where(drawn.flip, lambda y: y.flip(3), x)
+        return x if drawn.flip is None else apply_masked(drawn.flip, lambda y: y.flip(3), x)
     if not _on_cpu(images):
         return _crop(images, drawn.box, drawn.flip, interpolation)
     x = torch.empty(images.shape)
@@ -107,14 +107,14 @@ def _crop(images: Tensor, box: Tensor, flip: Tensor | None, interpolation: str) 
     return operators.separable(images.float(), rows, columns).clamp_(0, 1)
 
 
-def _jitter_by_order(x: Tensor, chosen: Tensor, order: Tensor, factors: Tensor) -> Tensor:
+def _jitter_by_order(x: Tensor, mask: Tensor, order: Tensor, factors: Tensor) -> Tensor:
     """Gather the images that share an order, which costs a CPU exactly the work that is due."""
-    places = chosen.nonzero().squeeze(1)
+    positions = mask.nonzero().squeeze(1)
     digits = len(JITTER) ** torch.arange(order.shape[1])
-    names, by_name = (order[places] * digits).sum(1).sort()  # one number per order
+    names, by_name = (order[positions] * digits).sum(1).sort()  # one number per order
     counts = names.unique_consecutive(return_counts=True)[1].tolist()
-    for group in places[by_name].split(counts):
-        x = _at(group, partial(_in_turn, order[group[0]].tolist()), x, factors)
+    for group in positions[by_name].split(counts):
+        x = apply_at(group, partial(_in_turn, order[group[0]].tolist()), x, factors)
     return x
 
 
@@ -124,35 +124,35 @@ def _in_turn(operators: list[int], x: Tensor, factors: Tensor) -> Tensor:
     return x
 
 
-def _jitter_by_turn(x: Tensor, chosen: Tensor, order: Tensor, factors: Tensor, with_hue: bool) -> Tensor:
+def _jitter_by_turn(x: Tensor, mask: Tensor, order: Tensor, factors: Tensor, with_hue: bool) -> Tensor:
     """Take turns: in each, every image undergoes its own operator, without waiting for the device.
 
     All but hue are one blend, with black, the mean gray or gray; a factor of 1 leaves an image as it is.
     """
     for turn in order.unbind(1):
         factor = factors.gather(1, turn.unsqueeze(1)).squeeze(1)
-        factor = torch.where(chosen & (turn != HUE), factor, 1.0)
+        factor = torch.where(mask & (turn != HUE), factor, 1.0)
         gray, flat = (operators.per_image((turn == i).float()) for i in (SATURATION, CONTRAST))
         target = operators.luma(x) * gray + operators.mean_luma(x) * flat
         x = operators.blend(x, target, factor)
         if with_hue:
-            x = _where(chosen & (turn == HUE), operators.hue, x, factors[:, HUE])
+            x = apply_masked(mask & (turn == HUE), operators.hue, x, factors[:, HUE])
     return x
 
 
-def _where(chosen: Tensor, operator: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
-    """Apply an operator to the chosen images: to them alone on a CPU, to all and select elsewhere.
+def apply_masked(mask: Tensor, operator: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+    """Apply an operator to the images of the mask: to them alone on a CPU, to all and select elsewhere.
 
-    Only a CPU knows at once how many are chosen; a GPU would have to be waited for.
+    Only a CPU knows at once how many they are; a GPU would have to be waited for.
     """
     if not _on_cpu(x):
-        return torch.where(operators.per_image(chosen), operator(x, *parameters), x)
-    return _at(chosen.nonzero().squeeze(1), operator, x, *parameters)
+        return torch.where(operators.per_image(mask), operator(x, *parameters), x)
+    return apply_at(mask.nonzero().squeeze(1), operator, x, *parameters)
 
 
-def _at(places: Tensor, operator: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
-    """Apply an operator in place to the images at `places`, as many at a time as stay in the cache."""
-    for some in places.split(CHUNK):
+def apply_at(positions: Tensor, operator: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+    """Apply an operator in place to the images at `positions`, as many at a time as stay in the cache."""
+    for some in positions.split(CHUNK):
         if len(some):  # splitting nothing gives one empty part
             x.index_copy_(0, some, operator(*(tensor.index_select(0, some) for tensor in (x, *parameters))))
     return x

@@ -4,7 +4,19 @@ He et al., Deep Residual Learning for Image Recognition, CVPR 2016, with SimCLR'
 2020, appendix B.9): a 3x3 convolution of stride 1 and no max-pooling. Parameters carry torchvision's names.
 """
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+from vicreg.io.section import Count, Section
+from vicreg.nn.backbone import Backbone
+
+
+class Params(Section):
+    """width: channels of the first stage, 64 in the paper; stem: cifar (3x3, stride 1) or imagenet (7x7, pooling)."""
+
+    width: Count
+    stem: Literal["cifar", "imagenet"] = "cifar"
 
 
 def convolution(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
@@ -31,13 +43,15 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + identity)
 
 
-class ResNet18(nn.Module):
-    """Normalised images (N, 3, H, W) -> representations y (N, 8 * width)."""
+class ResNet18(Backbone):
+    """Normalized images (N, 3, H, W) -> representations y (N, 8 * width), initialized as in He et al. (fan-out)."""
 
-    def __init__(self, width: int, stem: str):
-        super().__init__()
-        self.dimension = 8 * width
-        small = stem == "cifar"
+    Params = Params
+
+    def __init__(self, params: Params):
+        super().__init__(params)
+        width, small = params.width, params.stem == "cifar"
+        self.num_features = 8 * width
         kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
         self.conv1 = nn.Conv2d(3, width, kernel, stride, padding, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(width), nn.ReLU(inplace=True)
@@ -46,17 +60,11 @@ class ResNet18(nn.Module):
         self.layer2 = nn.Sequential(BasicBlock(width, 2 * width, 2), BasicBlock(2 * width, 2 * width, 1))
         self.layer3 = nn.Sequential(BasicBlock(2 * width, 4 * width, 2), BasicBlock(4 * width, 4 * width, 1))
         self.layer4 = nn.Sequential(BasicBlock(4 * width, 8 * width, 2), BasicBlock(8 * width, 8 * width, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))
-
-
-def build(*, width: int = 64, stem: str = "cifar") -> nn.Module:
-    """Return a ResNet-18 of the given width (64 is the paper's), initialised as in He et al. (fan-out)."""
-    network = ResNet18(width, stem)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return network

@@ -1,26 +1,34 @@
 """ResNet-50 as the VICReg paper uses it: torchvision's, on images enlarged to the size its weights expect."""
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from vicreg.io.section import Section
+from vicreg.nn.backbone import Backbone
 
-class ResNet50(nn.Module):
-    """Normalised images (N, 3, H, W) -> representations y (N, 2048)."""
 
-    dimension = 2048
+class Params(Section):
+    """image_size: pixels of a side to which images are resized, bilinear."""
 
-    def __init__(self, image_size: int):
-        super().__init__()
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+
+
+class ResNet50(Backbone):
+    """Normalized images (N, 3, H, W) -> representations y (N, 2048)."""
+
+    Params = Params
+    num_features = 2048
+
+    def __init__(self, params: Params):
+        super().__init__(params)
         from torchvision.models import resnet50  # costs seconds, and only this backbone needs it
 
-        self.network, self.image_size = resnet50(), image_size
+        self.network, self.image_size = resnet50(), params.image_size
         self.network.fc = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         size = (self.image_size, self.image_size)
         return self.network(interpolate(x, size, mode="bilinear", align_corners=False, antialias=True))
-
-
-def build(*, width: int, image_size: int = 224) -> nn.Module:
-    """Return the network; `width` is that of narrow studies, and not used: the published weights fix the width."""
-    return ResNet50(image_size)

@@ -1,16 +1,16 @@
-"""Image files of any kind become what encoders see: 32 x 32 pixels in RGB."""
+"""Image files of any kind become 8 bits of RGB in one size: squeezed to a square, or cropped to its middle."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from vicreg.data.images import SIDE, reason
+from vicreg.data.images import reason
 
-MOST_PIXELS = 50_000_000  # of an image before it is resized: 8,000 x 6,000 fit, and a bomb does not
+MAX_PIXELS = 50_000_000  # of an image before it is resized: 8,000 x 6,000 fit, and a bomb does not
 # By name, since Pillow knows more of them, and hands EPS to a program that runs what is in it.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA")
 DIRECT = ("1", "L", "P", "CMYK", "YCbCr")  # modes that Pillow makes RGB without a choice that is ours
@@ -24,54 +24,41 @@ class Unreadable(ValueError):
         self.why = why
 
 
-def read(path: Path) -> np.ndarray:
-    """Return (32, 32, 3) uint8 of an image file; one that is 32 x 32 RGB already stays as it is, bit for bit.
+def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
+    """Return (size, size, 3) uint8 of an image file; one of this size in RGB already stays as it is, bit for bit.
+
+    crop: whether the shorter side becomes `size` and the middle remains; otherwise the image is squeezed to the square.
+        Both by bicubic interpolation with antialiasing.
 
     Of an animation the first frame counts; a photo is turned as its camera noted; transparency lies on white; grey,
-    palettes, CMYK and 16 bits become 8 bits of RGB; other sizes are squeezed to the square by bicubic interpolation
-    with antialiasing. Raises Unreadable. Nothing is decoded of a file that announces more than MOST_PIXELS.
+    palettes, CMYK and 16 bits become 8 bits of RGB. Raises Unreadable.
     """
     if not path.is_file():  # to open a named pipe would wait for ever
-        raise Unreadable(path, absence(path))
+        kind = "is a folder; name images, such as its *.png" if path.is_dir() else "is no ordinary file"
+        raise Unreadable(path, f"it {kind}" if path.exists() else "it does not exist")
     if not path.stat().st_size:
         raise Unreadable(path, "it is empty")
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]  # those that this Pillow was built with
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=known_formats()) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(
-                    f"{image.width:,} x {image.height:,} pixels are more than {MOST_PIXELS:,}; make it smaller"
-                )
-            return pixels(image)
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
+            if image.width * image.height > MAX_PIXELS:  # before anything is decoded
+                raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
+            if crop:
+                image.draft("RGB", (2 * size, 2 * size))  # a JPEG decodes to no more than it takes
+            upright = rgb(ImageOps.exif_transpose(image))
+            if upright.size != (size, size):
+                resize = ImageOps.fit if crop else Image.Image.resize
+                upright = resize(upright, (size, size), Image.Resampling.BICUBIC)
+            return np.asarray(upright)
     except UnidentifiedImageError:
         raise Unreadable(path, "it is no image, or of a kind that is not read here") from None
-    except Image.DecompressionBombError:  # Pillow's own limit, which lies above ours
-        raise Unreadable(path, f"it has more than {MOST_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
         raise Unreadable(path, reason(error)) from None
 
 
-def absence(path: Path) -> str:
-    """Why there is no file at `path`, in words."""
-    if path.is_dir():
-        return "it is a folder; name images, such as its *.png"
-    return "it is no ordinary file" if path.exists() else "it does not exist"
-
-
-def known_formats() -> list[str]:
-    """Those of FORMATS that this Pillow was built with."""
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
-def pixels(image: Image.Image) -> np.ndarray:
-    """An open image as (32, 32, 3) uint8; raises ValueError for a mode that has no obvious 8 bits."""
-    upright = rgb(ImageOps.exif_transpose(image))
-    return np.asarray(
-        upright if upright.size == (SIDE, SIDE) else upright.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    )
-
-
 def rgb(image: Image.Image) -> Image.Image:
+    """The image in 8 bits of RGB; raises ValueError for a mode that has no obvious ones."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
     if image.has_transparency_data:
@@ -84,49 +71,55 @@ def rgb(image: Image.Image) -> Image.Image:
     raise ValueError(f"its mode is {image.mode}, whose values have no known range; save it as 8 bits of RGB")
 
 
-def read_folder(folder: Path) -> tuple[np.ndarray, list[str], dict[str, str]]:
-    """Read all images in `folder` and the folders in it, sorted by path.
+def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], dict[str, str]]:
+    """Read all images in `folder` and the folders in it, sorted by path, squeezed to the square.
 
-    Returns their pixels (N, 32, 32, 3) uint8, their paths in the folder, and by path what was passed over, and why.
+    Returns their pixels (N, size, size, 3) uint8, their paths in the folder, and by path what was passed over, and why.
     Raises ValueError for what is no folder, and for one without any image.
     """
+    files = list_files(folder)
+    pixels = np.empty((len(files), size, size, 3), np.uint8)
+    names, passed_over = read_files(files, folder, pixels)
+    return pixels[: len(names)], names, passed_over
+
+
+def list_files(folder: Path) -> list[Path]:
+    """All in `folder` and below that is no folder, sorted, without what is hidden; ValueError for what is no folder."""
     if not folder.is_dir():
-        raise ValueError(
-            f"{shown(folder)} is {'no folder' if folder.exists() else 'not there'}; name a folder of images"
-        )
-    files = sorted(visible(folder))
-    found = np.empty((len(files), SIDE, SIDE, 3), np.uint8)
+        problem = "no folder" if folder.exists() else "not there"
+        raise ValueError(f"{shown(folder)} is {problem}; name a folder of images")
+    paths = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def read_files(
+    files: Sequence[Path], folder: Path, pixels: np.ndarray, *, crop: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Read images into the first rows of `pixels` (N, S, S, 3); raises ValueError where there is none.
+
+    Returns their paths in `folder`, and by path what was passed over, and why.
+    """
     names: list[str] = []
     passed_over: dict[str, str] = {}
     for file in tqdm(files, desc="reading", unit="file", disable=None):
         name = file.relative_to(folder).as_posix()
         try:
-            found[len(names)] = read(file)
+            pixels[len(names)] = read(file, pixels.shape[1], crop=crop)
             names.append(name)
         except Unreadable as error:
             passed_over[name] = error.why
     if not names:
         raise ValueError(f"{shown(folder)} holds no image that can be read; {summary(passed_over) or 'it is empty'}")
-    return found[: len(names)], names, passed_over
+    return names, passed_over
 
 
-def visible(folder: Path) -> Iterator[Path]:
-    """Everything in `folder` that is no folder, and not hidden: programs keep their own things under such names."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_dir():
-            yield path
-
-
-def summary(passed_over: dict[str, str], most: int = 5) -> str:
+def summary(passed_over: dict[str, str]) -> str:
     """One line on the files that were passed over; empty where there are none."""
-    if not passed_over:
-        return ""
-    told = [f"{shown(name)} ({why})" for name, why in list(passed_over.items())[:most]]
-    more = f" and {len(passed_over) - most:,} more" if len(passed_over) > most else ""
-    return f"passed over {len(passed_over):,} of its files: {', '.join(told)}{more}"
+    examples = [f"{shown(name)} ({why})" for name, why in list(passed_over.items())[:5]]
+    more = f" and {len(passed_over) - 5:,} more" if len(passed_over) > 5 else ""
+    return f"passed over {len(passed_over):,} of its files: {', '.join(examples)}{more}" if passed_over else ""
 
 
 def shown(path: Path | str) -> str:
-    """A path in a message: without what could steer a terminal, and what no terminal can show."""
+    """A path in a message, without what could steer a terminal."""
     return "".join(character if character.isprintable() else "?" for character in str(path))

@@ -1,53 +1,50 @@
-"""How many images of which official split serve which purpose: the published numbers, as a table."""
+"""Which share of a dataset's official splits serves which purpose: the published protocols, as a table."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-ROLES = {"primary": ("pretrain", "probe_train", "probe_test"), "transfer": ("probe_train", "probe_test")}
+ROLES = ("primary", "transfer")
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(NamedTuple):
     """Images of some official splits, and the purposes they serve.
 
-    parts: (purpose, images at fraction 1); the first takes from the pool's front, the second from its back.
-    shared: both take from the front, so that they overlap on purpose.
+    shares: (purpose, its share of the pool at fraction 1); the first takes from the front, the second from the back.
+    overlap: both take from the front, so that they have the same images on purpose.
     """
 
     official: tuple[str, ...]
-    parts: tuple[tuple[str, int], ...]
-    shared: bool = False
-
-    @property
-    def contested(self) -> bool:
-        """Whether two purposes draw from the pool and may not overlap."""
-        return len(self.parts) > 1 and not self.shared
+    shares: tuple[tuple[str, float], ...]
+    overlap: bool = False
 
 
 PROTOCOLS: dict[str, dict[str, tuple[Pool, ...]]] = {
-    "report": {
+    "report": {  # of CIFAR: 40,000 pretrain, 15,000 / 5,000 and 45,000 / 15,000 train and test the probes
         "primary": (
-            Pool(("train",), (("pretrain", 40_000), ("probe_train", 10_000))),
-            Pool(("test",), (("probe_test", 5_000), ("probe_train", 5_000))),
+            Pool(("train",), (("pretrain", 0.8), ("probe_train", 0.2))),
+            Pool(("test",), (("probe_test", 0.5), ("probe_train", 0.5))),
         ),
-        "transfer": (Pool(("train", "test"), (("probe_test", 15_000), ("probe_train", 45_000))),),
+        "transfer": (Pool(("train", "test"), (("probe_test", 0.25), ("probe_train", 0.75))),),
     },
     "standard": {
         "primary": (
-            Pool(("train",), (("pretrain", 50_000), ("probe_train", 50_000)), shared=True),
-            Pool(("test",), (("probe_test", 10_000),)),
+            Pool(("train",), (("pretrain", 1.0), ("probe_train", 1.0)), overlap=True),
+            Pool(("test",), (("probe_test", 1.0),)),
         ),
-        "transfer": (
-            Pool(("train",), (("probe_train", 50_000),)),
-            Pool(("test",), (("probe_test", 10_000),)),
-        ),
+        "transfer": (Pool(("train",), (("probe_train", 1.0),)), Pool(("test",), (("probe_test", 1.0),))),
     },
 }
+UNLABELED = (Pool(("train",), (("pretrain", 1.0),)),)  # with any protocol: there is nothing to probe
 
 
-def pools(protocol: str, role: str) -> tuple[Pool, ...]:
+def pools(protocol: str, role: str, labeled: bool = True) -> tuple[Pool, ...]:
     """Return a protocol's pools for the "primary" or "transfer" dataset; a ValueError names the choices."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"there is no protocol {protocol!r}; choose from {', '.join(PROTOCOLS)}")
-    if role not in ROLES:
-        raise ValueError(f"there is no role {role!r} for a dataset; choose from {', '.join(ROLES)}")
-    return PROTOCOLS[protocol][role]
+    if protocol not in PROTOCOLS or role not in ROLES:
+        raise ValueError(f"protocol {protocol!r} and role {role!r}: choose from {', '.join((*PROTOCOLS, *ROLES))}")
+    if not labeled and role == "transfer":
+        raise ValueError("the `transfer` dataset only trains and tests probes, which need labels; this one has none")
+    return PROTOCOLS[protocol][role] if labeled else UNLABELED
+
+
+def purposes(protocol: str, role: str, labeled: bool = True) -> set[str]:
+    """What the images of a dataset serve in this role."""
+    return {purpose for pool in pools(protocol, role, labeled) for purpose, _ in pool.shares}

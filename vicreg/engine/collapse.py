@@ -1,47 +1,53 @@
 """Collapse, visible while it happens: how far embeddings spread, how alike their dimensions are, how many they fill."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-GONE = 0.01  # mean standard deviation of the embeddings' dimensions below which a training stops; VICReg asks for 1
-SMALL, ALIKE, FLAT = 0.1, 0.5, 0.02  # where warnings begin: standard deviation, correlation, share of the possible rank
+MIN_STD = 0.01  # of `embedding_std`, below which a training stops
+WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, share of the largest possible rank
 
 
 def indicators(z: Tensor) -> dict[str, float]:
-    """Three numbers of the embeddings z (N, D) of a batch, computed in float64.
+    """Three numbers of the embeddings z (N, D) of a batch, computed in float64, none of which depends on their scale.
 
-    `embedding_std`: standard deviation over the batch, mean over dimensions.
+    `embedding_std`: standard deviation over the batch of z / |z|, times sqrt(D), mean over dimensions; 1 where they
+    spread over the sphere, 0 where they are all alike (Chen, He, SimSiam, CVPR 2021, figure 2, without sqrt(D)).
     `embedding_correlation`: mean absolute correlation of two dimensions; those that are constant count as 0.
     `effective_rank`: RankMe, exp of the entropy of the singular values as shares of their sum (Garrido, Balestriero,
     Najman, LeCun, ICML 2023, equation 1); from 1 to min(N, D).
     """
     z = (z.detach().cpu() if z.device.type == "mps" else z.detach()).double()
-    deviation, centred = z.std(dim=0), z - z.mean(dim=0)
-    scaled = torch.where(deviation > 0, centred / deviation.clamp_min(1e-30), 0.0)
+    deviation, centered = z.std(dim=0), z - z.mean(dim=0)
+    scaled = torch.where(deviation > 0, centered / deviation.clamp_min(1e-30), 0.0)
     correlation = (scaled.T @ scaled / (len(z) - 1)).abs()  # (D, D)
     pairs = max(1, len(correlation) * (len(correlation) - 1))
     gram = z @ z.T if len(z) < z.shape[1] else z.T @ z  # its eigenvalues are the squared singular values
     singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
     shares = singular / singular.sum().clamp_min(1e-30) + 1e-7
     return {
-        "embedding_std": float(deviation.mean()),
+        "embedding_std": float(normalize(z).std(dim=0).mean() * math.sqrt(z.shape[1])),
         "embedding_correlation": float((correlation.sum() - correlation.trace()) / pairs),
         "effective_rank": float(torch.special.entr(shares).sum().exp()),
     }
 
 
-def warnings(found: dict[str, float], possible: int) -> list[str]:
+def warnings(metrics: dict[str, float], max_rank: int) -> list[str]:
     """What a person should know of `indicators`, in sentences; nothing where there are none.
 
-    possible: min(N, D) of the embeddings.
+    max_rank: min(N, D) of the embeddings.
     """
-    told: list[str] = []
-    if "effective_rank" not in found:
-        return told
-    if found["embedding_std"] < SMALL:
-        told.append(f"embeddings hardly differ (standard deviation {found['embedding_std']:.3f}; VICReg asks for 1)")
-    if found["embedding_correlation"] > ALIKE:
-        told.append(f"dimensions repeat each other (mean absolute correlation {found['embedding_correlation']:.2f})")
-    if found["effective_rank"] < FLAT * possible:
-        told.append(f"embeddings fill {found['effective_rank']:.1f} of {possible} possible dimensions (RankMe)")
-    return told
+    if "effective_rank" not in metrics:
+        return []
+    std, correlation = metrics["embedding_std"], metrics["embedding_correlation"]
+    rank = metrics["effective_rank"]
+    lines = []
+    if std < WARN_STD:
+        lines.append(f"embeddings hardly differ (standard deviation on the sphere {std:.3f}; 1 is even)")
+    if correlation > WARN_CORRELATION:
+        lines.append(f"dimensions repeat each other (mean absolute correlation {correlation:.2f})")
+    if rank < WARN_RANK * max_rank:
+        lines.append(f"embeddings fill {rank:.1f} of {max_rank} possible dimensions (RankMe)")
+    return lines

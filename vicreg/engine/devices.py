@@ -1,5 +1,8 @@
 """Devices: where a study computes, and in which precision."""
 
+import os
+from collections.abc import Callable
+
 import torch
 
 
@@ -11,11 +14,12 @@ def choose_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device = {name!r} cannot be used here: {error}. Use `device: auto` or cpu.") from error
+        reason = str(error).split(". ")[0].splitlines()[0]
+        raise ValueError(f"device = {name!r} cannot be used here: {reason}. Use `device: auto` or cpu.") from error
     return torch.device(name)
 
 
-def numbered(device: torch.device) -> torch.device:
+def with_index(device: torch.device) -> torch.device:
     """The device with its number: tensors on "cuda" say that they are on "cuda:0", which is not equal to it."""
     return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
 
@@ -40,7 +44,7 @@ def choose_compile(setting: bool | str, device: torch.device, steps: int) -> boo
     return device.type == "cuda" and steps >= 20_000 if setting == "auto" else bool(setting)
 
 
-def choose_processes(setting: int | str, device: torch.device, batch_size: int) -> int:
+def choose_num_processes(setting: int | str, device: torch.device, batch_size: int) -> int:
     """How many processes train together; "auto" is one per GPU, as far as they share a batch evenly.
 
     Raises ValueError for more processes than there are GPUs. A device with a number, such as cuda:1, is one process's.
@@ -49,11 +53,11 @@ def choose_processes(setting: int | str, device: torch.device, batch_size: int) 
     if setting == "auto":
         return max(count for count in range(1, gpus + 1) if batch_size % count == 0)
     if device.type == "cuda" and int(setting) > gpus:
-        raise ValueError(f"processes = {setting}, but `device: {device}` has {gpus} of them: lower it, or use auto")
+        raise ValueError(f"num_processes = {setting}, but `device: {device}` has {gpus} of them: lower it, or use auto")
     return int(setting)
 
 
-def accelerator(device: torch.device) -> str | None:
+def device_name(device: torch.device) -> str | None:
     """The name of the device as reports show it; None for a CPU."""
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
@@ -63,3 +67,16 @@ def accelerator(device: torch.device) -> str | None:
 def cpu_computes_bfloat16() -> bool:
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public in torch 2.11 to 2.15
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def set_threads(setting: int | str, log: Callable[[str], None]) -> None:
+    """Compute with so many threads; "auto" keeps torch's choice, which OMP_NUM_THREADS decides, or a thread per core.
+
+    Warns where other work keeps the cores busy: then fewer threads are faster.
+    """
+    if setting != "auto":
+        torch.set_num_threads(int(setting))
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    others = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads > 1 and others + threads > 1.5 * cores:
+        log(f"warning: {others:.0f} other tasks keep {cores} cores busy; fewer `threads` may be faster than {threads}")

@@ -1,8 +1,8 @@
-"""Several processes that compute as one: a batch is shared out; statistics and embeddings are summed over all of them.
+"""Data parallelism in which k processes take the step of one with the whole batch.
 
-Each process computes the loss of the whole batch from its share of the images. A sum over processes hands the
-gradients of all losses back to each share, and DistributedDataParallel's mean over processes makes of them the
-gradient of one loss: n processes with B / n images each take the step of one process with B images.
+Each process computes the loss of its rows, or of rows gathered from all processes. A sum over processes hands the
+gradients of all losses back to each process, and DistributedDataParallel's mean over processes makes of them the
+gradient of one loss.
 """
 
 import os
@@ -13,27 +13,26 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch import Tensor
 
-PATIENCE = timedelta(days=1)  # while one process evaluates or saves; that one died, torchrun notices at once
+TIMEOUT = timedelta(days=1)  # while one process evaluates or saves; that one died, torchrun notices at once
 
 
-def count() -> int:
+def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if count() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that logs and saves."""
     return rank() == 0
 
 
 def barrier() -> None:
-    if count() > 1:
+    if world_size() > 1:
         dist.barrier()
 
 
@@ -41,39 +40,44 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def use_own_gpu() -> None:
+def set_local_device() -> None:
     """Keep a process that torchrun started off the GPUs of the others."""
     if started_by_torchrun() and torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
+def process_group(device: torch.device) -> Iterator[torch.device]:
     """Make this process, started by torchrun, one of its group; yield the device that is its own."""
     own = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
-    backend, where = ("nccl" if own.type == "cuda" else "gloo"), os.environ.get("VICREG_RENDEZVOUS", "env://")
+    backend, address = ("nccl" if own.type == "cuda" else "gloo"), os.environ.get("VICREG_RENDEZVOUS", "env://")
     number, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    dist.init_process_group(backend, init_method=where, timeout=PATIENCE, rank=number, world_size=size)
+    dist.init_process_group(backend, init_method=address, timeout=TIMEOUT, rank=number, world_size=size)
     yield own
     dist.barrier()  # not after an error: the others would wait for this process, which torchrun will end
     dist.destroy_process_group()
 
 
-def agreed(numbers: tuple[int, ...]) -> bool:
-    """Whether all processes have the same numbers."""
-    if count() == 1:
+def all_equal(value: Any) -> bool:
+    """Whether all processes have the same value."""
+    if world_size() == 1:
         return True
-    everyone: list[Any] = [None] * count()
-    dist.all_gather_object(everyone, numbers)
-    return all(other == numbers for other in everyone)
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return all(other == value for other in values)
 
 
-def summed(x: Tensor) -> Tensor:
+def all_reduce_sum(x: Tensor) -> Tensor:
     """Sum x over all processes; its gradient is summed over them likewise."""
-    return Sum.apply(x) if count() > 1 else x
+    return AllReduceSum.apply(x) if world_size() > 1 else x
 
 
-class Sum(torch.autograd.Function):
+def all_reduce_mean(x: Tensor) -> Tensor:
+    """The mean of x over all processes."""
+    return all_reduce_sum(x) / world_size() if world_size() > 1 else x
+
+
+class AllReduceSum(torch.autograd.Function):
     """The sum over processes: each one's x is in the result of all, so each one's gradient comes from all."""
 
     @staticmethod
@@ -84,72 +88,23 @@ class Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return Sum.apply(gradient)
+        return AllReduceSum.apply(gradient)
 
 
-def gathered(z: Tensor) -> Tensor:
-    """Return the rows of all processes, (count * N, D), in the order of their ranks, from each one's z (N, D)."""
-    if count() == 1:
+def gather(z: Tensor) -> Tensor:
+    """Return the rows of all processes, (k * N, ...), in the order of their ranks, from each one's z (N, ...)."""
+    if world_size() == 1:
         return z
-    blocks = [z if i == rank() else torch.zeros_like(z) for i in range(count())]
-    return summed(torch.cat(blocks))
+    blocks = [z if i == rank() else torch.zeros_like(z) for i in range(world_size())]
+    return all_reduce_sum(torch.cat(blocks))
 
 
-def share(batch_size: int) -> slice:
-    """Which images of a batch are this process's."""
-    mine = batch_size // count()
-    return slice(rank() * mine, (rank() + 1) * mine)
-
-
-def wrapped(method: nn.Module, device: torch.device) -> nn.Module:
-    """Return what is called in a step: `method` itself, or with its gradients averaged over all processes."""
-    if count() == 1:
-        return method
-    synchronise(method, device)
-    ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(method, device_ids=ids)
-
-
-def synchronise(module: nn.Module, device: torch.device) -> None:
-    """Replace every batch norm inside `module` by one with the statistics of all processes."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            cuda = device.type == "cuda"
-            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child) if cuda else BatchNorm.like(child))
-        else:
-            synchronise(child, device)
-
-
-class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm (Ioffe and Szegedy, 2015) over all processes, on any device; torch's SyncBatchNorm needs a GPU."""
-
-    @classmethod
-    def like(cls, other: nn.modules.batchnorm._BatchNorm) -> "BatchNorm":
-        """A batch norm that shares the parameters and statistics of `other`."""
-        new = cls(other.num_features, other.eps, other.momentum, other.affine, other.track_running_stats)
-        new._parameters, new._buffers, new.training = other._parameters, other._buffers, other.training
-        return new
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions from two on will do."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        number = x.numel() // x.shape[1] * count()
-        column = (1, -1, *[1] * (x.ndim - 2))
-        centred = x - (mean := summed(x.sum(axes)) / number).view(column)
-        variance = summed(centred.square().sum(axes)) / number
-        self.remember(mean.detach(), variance.detach() * number / (number - 1))
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.view(column) + self.bias.view(column)).to(input.dtype)
-
-    def remember(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards those of a batch; `variance` is the unbiased one."""
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        assert self.num_batches_tracked is not None
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
-        self.num_batches_tracked.add_(1)
+def local_rows(batch_size: int) -> slice:
+    """Which images of a batch are this process's; raises ValueError where processes cannot share it evenly."""
+    if batch_size % world_size():
+        raise ValueError(
+            f"a batch of {batch_size} images cannot be shared evenly by {world_size()} processes: "
+            "choose a `batch_size` that is a multiple, or other `num_processes`"
+        )
+    count = batch_size // world_size()
+    return slice(rank() * count, (rank() + 1) * count)

@@ -1,211 +1,170 @@
-"""Pretraining: draw two views of each image of a batch, minimise the method's loss."""
+"""The training loop: batch, inputs, forward, backward, step."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from vicreg.augment.views import Policy, two_views
-from vicreg.engine import collapse, distributed, loader
-from vicreg.jobs import run_store
+from vicreg.augment.batch import Batch
+from vicreg.augment.policy import Policy
+from vicreg.engine import collapse, ddp, distributed
+from vicreg.engine.loader import Loader
+from vicreg.engine.train_state import TrainState
 
-HELPS = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
-OUT_OF_MEMORY = (
-    "allocate memory",
-    "out of memory",
-    "ALLOC_FAILED",
-)  # in an error of no type of its own
-
-State = Callable[[], dict[str, Any]]
+HINT = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")  # in errors that have no type of their own
 
 
 class TrainingError(RuntimeError):
     """The training cannot go on: a term is not finite, the embeddings collapsed, or memory ran out."""
 
 
-@dataclass
-class Position:
-    """Where a training stands: what changes beside weights, optimizer and generators."""
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to train.
 
-    epoch: int = 1
-    step: int = 0  # steps of this epoch that are done
-    seconds: float = 0.0  # that this epoch took so far
-    order: Tensor | None = None  # (steps * batch_size,) int64, this epoch's images
-    recorded: list[Tensor] = field(default_factory=list)  # (terms,) of each step; stays on the device, which then
-    # need not wait at each step until a number is fetched
-
-
-def pretrain(
-    method: nn.Module,
-    images: Tensor,
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    schedule: Callable[[int], float],
-    *,
-    epochs: int,
-    batch_size: int,
-    generator: torch.Generator,
-    dtype: torch.dtype = torch.float32,
-    compiled: bool = False,
-    progress: bool = False,
-    resumed: dict[str, Any] | None = None,
-    offer: Callable[[State], None] = lambda state: None,
-) -> Iterator[dict[str, float]]:
-    """Train `method` in place and yield, after each epoch, the means of its terms, collapse indicators, rate and speed.
-
-    Args:
-        method: called with views (2N, 3, H, W), returns scalar terms, of which `loss` is minimised, and may return
-            `embeddings` (2N, D), of which indicators of collapse are computed at the end of each epoch.
-        images: (N, 3, H, W) uint8, on the device of `method` and `generator`, or in host memory (see `loader`).
-        schedule: factor of the optimizer's rate at each step, counted from 0.
-        batch_size: images per step, of all processes together; what remains of an epoch after whole ones is left out.
-        generator: the only source of the order of images and of their views, in the same state in every process.
+    Attributes:
+        epochs, batch_size: images per step are those of all processes together; what remains of an epoch is left out.
+        policy: how views are drawn.
+        schedule: factor of the optimizer's peak rate at each step, counted from 0.
         dtype: bfloat16 for autocast, or float32.
         compiled: whether `torch.compile` translates the method first, which takes a minute or more.
-        progress: whether to show a bar with the rate and the time left.
-        resumed: a state to go on from, bit for bit on a CPU.
-        offer: called after each step and each epoch with a function that returns the state.
-
-    Raises:
-        ValueError: fewer images than `batch_size`, or a batch that processes cannot share evenly.
-        TrainingError: a term became NaN or infinite, the embeddings collapsed, or memory ran out; says what helps.
+        progress: whether to show a bar.
     """
-    check_batches(len(images), batch_size)
-    steps, device, mine = len(images) // batch_size, generator.device, distributed.share(batch_size)
-    at = Position()
-    if resumed is not None:
-        run_store.restore(resumed, method, optimizer, generator)
-        at = position(resumed, device)
 
-    def state() -> dict[str, Any]:
-        check_sound(method, at)
-        return {**run_store.capture(method, optimizer, generator), **as_state(at, start)}
+    epochs: int
+    batch_size: int
+    policy: Policy
+    schedule: Callable[[int], float]
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
+    progress: bool = False
 
-    module = distributed.wrapped(method, device)
-    forward = torch.compile(module) if compiled else module
-    bar = tqdm(
-        total=epochs * steps * batch_size,
-        initial=((at.epoch - 1) * steps + at.step) * batch_size,
-        unit="img",
-        unit_scale=True,
-        disable=None if progress and distributed.leads() else True,
-    )
-    for epoch in range(at.epoch, epochs + 1):
-        start = time.perf_counter() - at.seconds
-        if at.order is None:
-            at.order = torch.randperm(len(images), generator=generator, device=device)[: steps * batch_size]
+
+def train(
+    state: TrainState,
+    loader: Loader,
+    config: LoopConfig,
+    after_step: Callable[[TrainState], None] = lambda state: None,
+) -> Iterator[dict[str, float]]:
+    """Train `state.method` in place; yield, after each epoch, the means of its scalars, collapse indicators and speed.
+
+    after_step: called after each step and each epoch, when `state` may be saved.
+
+    Raises ValueError for fewer images than a batch has or a batch that processes cannot share, and TrainingError where
+    a term became NaN or infinite or the embeddings collapsed.
+    """
+    method, device, size = state.method, state.generator.device, config.batch_size
+    steps, rows = len(loader) // size, distributed.local_rows(size)
+    if not steps:
+        raise ValueError(f"batch_size is {size}, but there are only {len(loader)} images: lower the batch size")
+    module = ddp.wrap_ddp(method, device)
+    forward = torch.compile(module) if config.compiled else module
+    bar = progress_bar(config, steps, (state.epoch - 1) * steps + state.step)
+    for epoch in range(state.epoch, config.epochs + 1):
+        order = state.begin_epoch(len(loader), steps * size)
         method.train()
-        for batch in loader.batches(images, at.order[at.step * batch_size :], batch_size, device, mine):
-            views = two_views(
-                batch,
-                policy,
-                generator,
-                of=batch_size,
-                start=mine.start,
-                compiled=compiled and device.type != "cpu",
-            )
-            with autocast(device, dtype):
-                terms = forward(views)
-            embeddings = terms.pop("embeddings", None)
-            terms["loss"].backward()
-            lr = set_rate(optimizer, schedule((epoch - 1) * steps + at.step))
-            optimizer.step()
-            optimizer.zero_grad()
-            at.step += 1
-            at.recorded.append(torch.stack([term.detach() for term in terms.values()]))
-            bar.update(batch_size)
-            if at.step < steps:
-                offer(state)
-        means = checked(torch.stack(at.recorded).cpu(), list(terms), epoch)
-        found = {} if embeddings is None else collapse.indicators(embeddings)
-        seconds = time.perf_counter() - start
-        speed = steps * batch_size / seconds
-        at = Position(epoch + 1)
-        yield {"epoch": epoch, **means, **found, "lr": lr, "images_per_second": speed, "seconds": seconds}
-        check_spread(found, means, epoch)
-        offer(state)
+        for images, indices in loader.batches(order[state.step * size :], size, rows):
+            step = (epoch - 1) * steps + state.step
+            progress = step / (config.epochs * steps)
+            compiled = config.compiled and device.type != "cpu"
+            batch = Batch(images, indices, rows, size, config.policy, state.generator, compiled)
+            with torch.no_grad():
+                inputs = method.inputs(batch)
+            with autocast(device, config.dtype):
+                outputs = forward(inputs)
+            outputs["loss"].backward()
+            method.before_step(progress)
+            lr = set_lr(state.optimizer, config.schedule(step))
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            names = [name for name, value in outputs.items() if value.ndim == 0]
+            state.metrics.append(distributed.all_reduce_mean(torch.stack([outputs[name].detach() for name in names])))
+            with torch.no_grad():
+                method.after_step(outputs, progress)
+            state.step += 1
+            bar.update(size)
+            if state.step < steps:
+                after_step(state)
+        record = epoch_means(state.metrics, names, epoch)
+        if "embeddings" in outputs:
+            record |= collapse.indicators(distributed.gather(outputs["embeddings"].detach()))
+        seconds = state.elapsed()
+        state.end_epoch()
+        yield {"epoch": epoch, **record, "lr": lr, "images_per_second": steps * size / seconds, "seconds": seconds}
+        check_collapse(record, epoch)
+        after_step(state)
     bar.close()
 
 
-def check_batches(images: int, batch_size: int) -> None:
-    if images < batch_size:
-        raise ValueError(f"batch_size is {batch_size}, but there are only {images} images: lower the batch size")
-    if batch_size % distributed.count():
-        raise ValueError(
-            f"a batch of {batch_size} images cannot be shared evenly by {distributed.count()} processes: "
-            "choose a `batch_size` that is a multiple, or other `processes`"
-        )
+def progress_bar(config: LoopConfig, steps: int, done: int) -> tqdm:
+    """A bar over the images of all epochs, in the main process where there is a terminal."""
+    return tqdm(
+        total=config.epochs * steps * config.batch_size,
+        initial=done * config.batch_size,
+        unit="img",
+        unit_scale=True,
+        disable=None if config.progress and distributed.is_main_process() else True,
+    )
 
 
-def position(state: dict[str, Any], device: torch.device) -> Position:
-    """The position that `as_state` wrote."""
-    if not state["step"]:
-        return Position(state["epoch"])
-    order, recorded = state["order"].to(device), list(state["recorded"].to(device))
-    return Position(state["epoch"], state["step"], state["seconds"], order, recorded)
+def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Set the rate of every group to its share of the peak, and return that of the first.
 
-
-def as_state(at: Position, start: float) -> dict[str, Any]:
-    recorded = torch.stack(at.recorded) if at.recorded else torch.empty(0)
-    seconds = time.perf_counter() - start
-    return {"epoch": at.epoch, "step": at.step, "seconds": seconds, "order": at.order, "recorded": recorded}
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set the rate of every group to its share of the peak, and return it."""
+    A group whose `fixed_lr` is true keeps its peak.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("peak_lr", group["lr"]) * factor
+        group["lr"] = group.setdefault("peak_lr", group["lr"]) * (1.0 if group.get("fixed_lr") else factor)
     return float(optimizer.param_groups[0]["lr"])
-
-
-@contextmanager
-def explained_memory(batch_size: int) -> Iterator[None]:
-    """Let running out of memory say which batch was tried, and what helps."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        said = any(words in str(error) for words in OUT_OF_MEMORY)
-        ran_out = said or isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not ran_out:
-            raise
-        raise TrainingError(
-            f"memory ran out with batch_size = {batch_size} ({str(error).strip().splitlines()[0]}).\n"
-            "What helps: a smaller `studies.<study>.batch_size`, `projector_width` or `width`, or `memory: host`."
-        ) from error
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
-def checked(recorded: Tensor, names: list[str], epoch: int) -> dict[str, float]:
-    """Means over an epoch of the terms recorded at its steps (steps, terms); raises TrainingError."""
-    finite = recorded.isfinite()
+def epoch_means(metrics: list[Tensor], names: list[str], epoch: int) -> dict[str, float]:
+    """Means over an epoch's steps of the scalars (K,) of each step; raises TrainingError."""
+    values = torch.stack(metrics).cpu()  # (steps, K)
+    finite = values.isfinite()
     if not finite.all():
         step = int((~finite.all(dim=1)).nonzero()[0])
         wrong = ", ".join(name for name, good in zip(names, finite[step], strict=True) if not good)
-        raise TrainingError(f"epoch {epoch}, step {step + 1} of {len(recorded)}: not finite: {wrong}.\n{HELPS}")
-    return dict(zip(names, recorded.mean(dim=0, dtype=torch.float64).tolist(), strict=True))
+        raise TrainingError(f"epoch {epoch}, step {step + 1} of {len(values)}: not finite: {wrong}.\n{HINT}")
+    return dict(zip(names, values.mean(dim=0, dtype=torch.float64).tolist(), strict=True))
 
 
-def check_spread(found: dict[str, float], means: dict[str, float], epoch: int) -> None:
-    """Raise TrainingError where indicators of collapse say that nothing is left of the embeddings' spread."""
-    if found.get("embedding_std", 1.0) < collapse.GONE:
+def check_collapse(record: dict[str, float], epoch: int) -> None:
+    """Raise TrainingError where nothing is left of the embeddings' spread."""
+    if record.get("embedding_std", 1.0) < collapse.MIN_STD:
         raise TrainingError(
-            f"epoch {epoch}: the embeddings collapsed: their standard deviation is {found['embedding_std']:.1e}, below "
-            f"{collapse.GONE}, with a variance term of {means.get('variance', float('nan')):.3f}.\n"
-            "What usually helps: a larger `vicreg.variance`, a lower `optimizer.base_lr`, a larger batch."
+            f"epoch {epoch}: the embeddings collapsed: their standard deviation on the sphere, times the root of their "
+            f"dimension, is {record['embedding_std']:.1e}, below {collapse.MIN_STD} (1 is even).\n"
+            "What usually helps: a larger weight of the term that keeps embeddings apart, a lower `optimizer.base_lr`, "
+            "a larger batch."
         )
 
 
-def check_sound(method: nn.Module, at: Position) -> None:
+def check_finite_weights(state: TrainState) -> None:
     """Raise TrainingError where a weight is not finite: no good checkpoint gives way to such a one."""
-    if not all(bool(parameter.isfinite().all()) for parameter in method.parameters()):
+    if not all(bool(parameter.isfinite().all()) for parameter in state.method.parameters()):
         raise TrainingError(
-            f"epoch {at.epoch}, step {at.step}: weights are not finite. The last good checkpoint is kept.\n{HELPS}"
+            f"epoch {state.epoch}, step {state.step}: weights are not finite. The last good checkpoint is kept.\n{HINT}"
         )
+
+
+@contextmanager
+def reraise_oom(batch_size: int) -> Iterator[None]:
+    """Let running out of memory say which batch was tried, and what helps."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise TrainingError(
+            f"memory ran out with batch_size = {batch_size} ({str(error).strip().splitlines()[0]}).\n"
+            "What helps: a smaller `batch_size`, `projector_width` or `width`, or `data_placement: stream`."
+        ) from error

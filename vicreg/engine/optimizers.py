@@ -1,11 +1,42 @@
-"""Optimizers, their parameter groups, and schedules of the learning rate."""
+"""Optimizers with their parameter groups, and schedules of the learning rate."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
+
+from vicreg.io.section import MAX_INT, NonNegative, Positive, Probability, Section
+
+
+class Optimizer(Section):
+    """The section `optimizer`.
+
+    base_lr: the peak rate at a batch of 256 images; scaling: with batch_size / 256, linear (Goyal et al., 2017), sqrt
+    (Malladi et al., 2022) or none. momentum: of sgd and lars. trust_coefficient: of lars.
+    """
+
+    name: Literal["adam", "adamw", "sgd", "lars"]
+    base_lr: Positive
+    scaling: Literal["linear", "sqrt", "none"]
+    weight_decay: NonNegative
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    trust_coefficient: Positive
+
+    def peak_lr(self, batch_size: int) -> float:
+        return self.base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.scaling]
+
+
+class Schedule(Section):
+    """The section `schedule`: `cosine` after a linear warm-up, or `two_phase` as in the student report."""
+
+    name: Literal["cosine", "two_phase"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final: Probability
+    switch_epoch: Annotated[int, Field(ge=0, le=MAX_INT)]
+    switch_factor: Positive
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -17,24 +48,19 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     ]
 
 
-def build(
-    module: nn.Module, *, name: str, lr: float, weight_decay: float, momentum: float, trust_coefficient: float
-) -> torch.optim.Optimizer:
-    """Return the optimizer `name` (adam, adamw, sgd or lars) over the parameters of `module`; `lr` is the peak rate."""
-    groups = parameter_groups(module, weight_decay)
-    if name == "lars":  # You, Gitman, Ginsburg, 2017, as in the VICReg paper; timm skips groups without weight decay
+def build_optimizer(module: nn.Module, params: Optimizer, batch_size: int) -> torch.optim.Optimizer:
+    """Return the optimizer over the parameters of `module`, at the peak rate for this batch size."""
+    groups, lr = parameter_groups(module, params.weight_decay), params.peak_lr(batch_size)
+    if (
+        params.name == "lars"
+    ):  # You, Gitman, Ginsburg, 2017, as in the VICReg paper; timm skips groups without weight decay
         from timm.optim import Lars  # costs seconds, and only LARS needs it
 
         groups[0]["always_adapt"] = True  # also without weight decay
-        return Lars(groups, lr=lr, momentum=momentum, trust_coeff=trust_coefficient)
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](groups, lr=lr, fused=True)
-
-
-def peak_lr(base_lr: float, scaling: str, batch_size: int) -> float:
-    """The rate at `batch_size`, `base_lr` at 256: linear (Goyal et al., 2017), sqrt (Malladi et al., 2022) or none."""
-    return base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[scaling]
+        return Lars(groups, lr=lr, momentum=params.momentum, trust_coeff=params.trust_coefficient)
+    if params.name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=params.momentum, fused=True)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.name](groups, lr=lr, fused=True)
 
 
 def cosine(step: int, steps: int, warmup: float, final: float) -> float:
@@ -46,17 +72,8 @@ def cosine(step: int, steps: int, warmup: float, final: float) -> float:
     return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def schedule(
-    *,
-    name: str,
-    steps_per_epoch: int,
-    epochs: int,
-    warmup: float,
-    final: float,
-    switch_epoch: int,
-    switch_factor: float,
-) -> Callable[[int], float]:
-    """Return the function from step to factor of the peak rate: `cosine`, or `two_phase` as in the student report."""
-    if name == "cosine":
-        return lambda step: cosine(step, steps_per_epoch * epochs, warmup, final)
-    return lambda step: 1.0 if step < switch_epoch * steps_per_epoch else switch_factor
+def build_schedule(params: Schedule, steps_per_epoch: int, epochs: int) -> Callable[[int], float]:
+    """Return the function from step to factor of the peak rate."""
+    if params.name == "cosine":
+        return lambda step: cosine(step, steps_per_epoch * epochs, params.warmup, params.final)
+    return lambda step: 1.0 if step < params.switch_epoch * steps_per_epoch else params.switch_factor

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from vicreg.evaluation.metrics import accuracies, hits
-
 CENTRAL = (0.025, 0.975)
 
 
@@ -20,7 +18,7 @@ def bootstrap_interval(correct: np.ndarray, seed: int, resamples: int = 10_000) 
 def paired_interval(
     correct: np.ndarray, baseline: np.ndarray, seed: int, resamples: int = 10_000
 ) -> tuple[float, float]:
-    """95 % percentile interval of the difference of two means of hits (N,) bool on the same N images.
+    """95 % percentile interval of the difference of the means of two (N,) bool, on the same images.
 
     Each image gains, loses or changes nothing, so a resample of the images is one multinomial draw.
     """
@@ -32,29 +30,11 @@ def paired_interval(
     return float(low), float(high)
 
 
-def score(epochs: list[np.ndarray], labels: np.ndarray, seed: int) -> dict:
-    """Judge a probe's guesses (N, k) after each of its epochs; the last epoch counts.
-
-    Returns top1, its 95 % interval top1_low and top1_high, top5, the curve over epochs where there are several,
-    and which images were hit (see `unpacked`), so that encoders can be compared image by image.
-    """
-    correct = hits(epochs[-1], labels, 1)
-    low, high = bootstrap_interval(correct, seed)
-    curve = [{"epoch": epoch, **accuracies(guesses, labels)} for epoch, guesses in enumerate(epochs, 1)]
-    return {
-        **accuracies(epochs[-1], labels),
-        "top1_low": low,
-        "top1_high": high,
-        "curve": curve if len(curve) > 1 else [],
-        "hits": packed(correct),
-    }
-
-
-def packed(correct: np.ndarray) -> str:
-    """Hits (N,) bool as hexadecimal text, eight images in two digits."""
+def pack_bits(correct: np.ndarray) -> str:
+    """Which images (N,) bool were right, as hexadecimal text, eight images in two digits."""
     return np.packbits(correct).tobytes().hex()
 
 
-def unpacked(text: str, count: int) -> np.ndarray:
-    """The hits (count,) bool that `packed` wrote."""
+def unpack_bits(text: str, count: int) -> np.ndarray:
+    """The (count,) bool that `pack_bits` wrote."""
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=count).astype(bool)

@@ -1,9 +1,9 @@
-"""Evaluation: how often the true class is the first guess, or among the first five."""
+"""Accuracy: how often the true class is the first prediction, or among the first five."""
 
 import numpy as np
 
 
-def ranked(scores: np.ndarray, k: int = 5) -> np.ndarray:
+def topk(scores: np.ndarray, k: int = 5) -> np.ndarray:
     """The classes (N, min(k, C)) of the highest scores (N, C), best first; equal scores in the order of classes.
 
     Raises ValueError for scores that are NaN, which would rank as if the classes came in their order.
@@ -13,29 +13,28 @@ def ranked(scores: np.ndarray, k: int = 5) -> np.ndarray:
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
-def hits(guesses: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether each true label (N,) is among the first `k` guesses (N, at least k where there are as many classes)."""
-    return (guesses[:, :k] == labels[:, None]).any(axis=1)
+def topk_correct(predictions: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether each true label (N,) is among the first `k` of predictions (N, min(k, C) or more)."""
+    return (predictions[:, :k] == labels[:, None]).any(axis=1)
 
 
-def accuracies(guesses: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {"top1": float(hits(guesses, labels, 1).mean()), "top5": float(hits(guesses, labels, 5).mean())}
+def accuracies(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """`top1` and `top5`, in [0, 1], of predictions (N, 5) with labels (N,)."""
+    return {f"top{k}": float(topk_correct(predictions, labels, k).mean()) for k in (1, 5)}
 
 
-def confusion(guesses: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (C, C) of images: rows the true class, columns the first guess."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, guesses[:, 0]), 1)
-    return counts
+def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts (C, C) of images: rows the true class, columns the first prediction."""
+    cells = labels * num_classes + predictions[:, 0]
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def standardisation(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and scale (D,) by which `(features - mean) * scale` are standard; a constant dimension becomes 0."""
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    return mean, np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0).astype(train.dtype)
+def fit_scaler(features: np.ndarray, standardize: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and scale (D,) by which `(features - mean) * scale` are standard; a constant dimension becomes 0.
 
-
-def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, D), (M, D) scaled by the training ones' mean and deviation."""
-    mean, scale = standardisation(train)
-    return (train - mean) * scale, (test - mean) * scale
+    Without `standardize` they change nothing. Not scikit-learn's StandardScaler, which takes seconds to import.
+    """
+    if not standardize:
+        return np.zeros_like(features[0]), np.ones_like(features[0])
+    mean, std = features.mean(axis=0), features.std(axis=0)
+    return mean, np.where(std > 1e-6, 1 / np.maximum(std, 1e-6), 0).astype(features.dtype)

@@ -1,107 +1,97 @@
-"""Representative loss: what a full model makes of two views of an image, of an image and itself, of two images.
+"""Pair loss: a method's loss between two views of an image, an image and itself, and two images.
 
 After the student report's figures 3 to 5 and its appendix C, which show the loss of single pairs.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vicreg.augment.policy import Policy
-from vicreg.augment.views import two_views
+from vicreg.augment.views import make_views
 from vicreg.data.images import Images
-from vicreg.nn.encoder import finite, frozen
+from vicreg.nn.encoder import assert_frozen, check_finite
+from vicreg.nn.method import Method
 
-COMPUTED = (
-    "The VICReg loss of a pair of pictures with embeddings a and b, from backbone and projector in evaluation mode: "
-    "the two views are the batches of two (a, b) and (b, a). The invariance is the mean squared difference of a and b, "
-    "zero for an image and itself. On a batch of two the variance and covariance terms say little: they see the "
-    "distance of a and b once more, the variance term with the opposite sign, so read the invariance. Views are drawn "
-    "by each encoder's own policy; each number is a mean over pairs of images from the test part."
-)
+MEANS = "Views are drawn by each row's own policy; each number is a mean over pairs of images from the test part."
+NO_PROJECTOR = "it has no projector, behind which the loss lives"
 
 Terms = dict[str, float]
-Objective = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
 
-def pair_terms(a: Tensor, b: Tensor, objective: Objective) -> list[Terms]:
-    """The loss and its terms for each pair of rows of embeddings a, b (N, D)."""
-    pairs = torch.stack([a, b], dim=1)  # (N, 2, D)
-    return [{key: float(term) for key, term in objective(pair, pair.flip(0)).items()} for pair in pairs]
+def pair_terms(method: Method, a: Tensor, b: Tensor) -> list[Terms]:
+    """The terms of the method's loss for each pair of rows of embeddings a, b (N, D)."""
+    pairs = zip(a, b, strict=True)
+    return [{name: float(term) for name, term in method.pair_terms(*pair).items()} for pair in pairs]
 
 
 def mean(terms: list[Terms]) -> Terms:
-    return {key: float(np.mean([entry[key] for entry in terms])) for key in terms[0]}
-
-
-def evaluate(
-    model: nn.Module,
-    images: Images,
-    objective: Objective,
-    policy: Policy,
-    *,
-    draws: int,
-    others: int,
-    seed: int,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Compare pairs of `images`, by `model` (images (N, 3, H, W) in [0, 1] or uint8 -> embeddings (N, D)) in eval mode.
-
-    Returns the mean terms of `draws` pairs of each kind: `views` of one image, the `same` image twice, two `different`
-    images; and the terms of an `anchor` `against` an image of its class and `others` - 1 of other classes. To show the
-    pictures: `image` is a position in `images`, `anchor_views` has the pixels of the anchor's two views, as hexadecimal
-    text, with their terms.
-    """
-    random = np.random.default_rng(seed)
-    chosen = random.permutation(len(images))[: min(draws, len(images))]
-    pixels = torch.from_numpy(images.pixels[chosen]).permute(0, 3, 1, 2).contiguous()
-    views = two_views(pixels, policy, torch.Generator().manual_seed(seed))
-    first, second = embeddings(model, views, device).chunk(2)
-    z = embeddings(model, pixels, device)  # (N, D)
-    anchor, rivals = anchor_and_rivals(images.labels[chosen], others)
-    against = pair_terms(z[anchor].expand(len(rivals), -1), z[rivals], objective)
-    names = [images.classes[images.labels[chosen[rival]]] for rival in rivals]
-    seen = views.unflatten(0, (2, -1))[:, anchor]  # the anchor's two views (2, 3, H, W)
-    return {
-        "views": mean(pair_terms(first, second, objective)),
-        "same": mean(pair_terms(z, z, objective)),
-        "different": mean(pair_terms(z, z.roll(1, dims=0), objective)),
-        "anchor": images.classes[images.labels[chosen[anchor]]],
-        "image": int(chosen[anchor]),
-        "anchor_views": {
-            "pixels": [pixels_as_text(view) for view in seen],
-            **pair_terms(first[[anchor]], second[[anchor]], objective)[0],
-        },
-        "against": [
-            {"class": name, "image": int(chosen[rival]), **terms}
-            for name, rival, terms in zip(names, rivals, against, strict=True)
-        ],
-    }
-
-
-def pixels_as_text(image: Tensor) -> str:
-    """An image (3, H, W) in [0, 1] as hexadecimal text of its uint8 bytes, in height, width, channel order."""
-    return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes().hex()
+    return {name: float(np.mean([entry[name] for entry in terms])) for name in terms[0]}
 
 
 @torch.inference_mode()
-def embeddings(model: nn.Module, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor:
-    """Embeddings (N, D) float32 by the frozen `model`; raises as `vicreg.nn.encoder.represent` does."""
-    with frozen(model):
-        model = model.to(device).eval()
-        found = torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
-    finite(found.numpy())
-    return found
+def embeddings(method: Method, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor | None:
+    """Embeddings (N, D) float32 of images (N, 3, H, W), in evaluation mode; None where the method has no projector.
+
+    Raises as `vicreg.nn.encoder.extract_features` does.
+    """
+    with assert_frozen(method):
+        method = method.to(device).eval()
+        batches = [method.embed(batch.to(device)) for batch in images.split(batch_size)]
+    z = [batch.float().cpu() for batch in batches if batch is not None]
+    return torch.from_numpy(check_finite(torch.cat(z).numpy())) if z else None
 
 
-def anchor_and_rivals(labels: np.ndarray, others: int) -> tuple[int, list[int]]:
-    """The first position whose class comes again, and then one of its class and `others` - 1 of further classes."""
-    for anchor, label in enumerate(labels):
-        same = [i for i in range(len(labels)) if labels[i] == label and i != anchor][:1]
-        if same:
-            further = {int(labels[i]): i for i in range(len(labels) - 1, -1, -1) if labels[i] != label}
-            return anchor, same + sorted(further.values())[: others - 1]
-    return 0, list(range(1, min(others, len(labels) - 1) + 1))
+def evaluate_pairs(
+    method: Method,
+    images: Images,
+    policy: Policy,
+    *,
+    num_pairs: int,
+    num_negatives: int,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Compare pairs of `images` by the method's pair loss; only `not_run`, the reason, where it has no projector.
+
+    Returns the mean terms of `num_pairs` pairs of each kind: `views` of one image, the `same` image twice, two
+    `different` images; and the terms of an `anchor` `against` an image of its class and `num_negatives` of other
+    classes. To show the pictures: `image` is a position in `images`, `anchor_views` has the pixels of the anchor's two
+    views, uint8 in height, width, channel order as hexadecimal text. `term` is the one to read, `explanation` says how.
+    """
+    order = np.random.default_rng(seed).permutation(len(images))[:num_pairs]
+    sample = images.subset(order)
+    pixels = torch.from_numpy(sample.pixels).permute(0, 3, 1, 2).contiguous()
+    views = make_views(pixels, policy, torch.Generator().manual_seed(seed))
+    z, z_views = (embeddings(method, batch, device) for batch in (pixels, views))  # (N, D), (2N, D)
+    if z is None or z_views is None:
+        return {"not_run": NO_PROJECTOR}
+    first, second = z_views.chunk(2)
+    anchor, others = anchor_and_others(sample.labels, num_negatives)
+    anchor_views = (views.unflatten(0, (2, -1))[:, anchor] * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    facts = [{"class": sample.classes[label], "image": int(i)} for label, i in zip(sample.labels, order, strict=True)]
+    against = pair_terms(method, z[anchor].expand(len(others), -1), z[others])
+    return {
+        "term": method.pair_term,
+        "explanation": f"{method.pair_explanation} {MEANS}",
+        "views": mean(pair_terms(method, first, second)),
+        "same": mean(pair_terms(method, z, z)),
+        "different": mean(pair_terms(method, z, z.roll(1, dims=0))),
+        "anchor": facts[anchor]["class"],
+        "image": facts[anchor]["image"],
+        "anchor_views": {
+            "pixels": [view.numpy().tobytes().hex() for view in anchor_views],
+            **pair_terms(method, first[[anchor]], second[[anchor]])[0],
+        },
+        "against": [{**facts[other], **terms} for other, terms in zip(others, against, strict=True)],
+    }
+
+
+def anchor_and_others(labels: np.ndarray, num_negatives: int) -> tuple[int, list[int]]:
+    """The first position whose class comes again; the next of its class, and the first of so many other classes."""
+    _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    anchor = int(min(first[counts > 1], default=0))
+    positive = np.flatnonzero(labels == labels[anchor])[1:2].tolist()
+    return anchor, positive + sorted(set(first.tolist()) - {anchor})[:num_negatives]

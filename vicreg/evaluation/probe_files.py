@@ -1,45 +1,49 @@
-"""Files of heads: all that the probes of one encoder have learned, each by its dataset's slot and its probe's name."""
+"""Files of classifiers: all that the probes of one encoder have learned, each by its dataset's role and its probe."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from torch import nn
 
+from vicreg.evaluation.classifier import Classifier
 from vicreg.io import plugins, weights
 
-AGAIN = "run `dvc repro linear_eval` again"
+RERUN_HINT = "run `dvc repro linear_eval` again"
+Classifiers = Mapping[tuple[str, str], Classifier]
 
 
-def save(path: Path, found: Mapping[tuple[str, str], nn.Module], description: Mapping[str, Any]) -> None:
-    """Write heads by (slot, probe) as safetensors, with a digest of each and a description."""
-    parts = {f"{slot}/{probe}": head for (slot, probe), head in found.items()}
-    built = {name: {"kind": kind(head), "settings": head.settings} for name, head in parts.items()}
-    weights.save(path, parts, {**description, "heads": built})
+def save(path: Path, classifiers: Classifiers, description: Mapping[str, Any]) -> None:
+    """Write classifiers by (role, probe) as safetensors, with a digest of each and a description."""
+    parts = {f"{role}/{probe}": classifier for (role, probe), classifier in classifiers.items()}
+    members = {name: (type(part).__module__.rpartition(".")[2], part.settings) for name, part in parts.items()}
+    weights.save(path, parts, {**description, "classifiers": members})
+
+
+def save_results(path: Path, classifiers: Classifiers, result: Mapping[str, Any]) -> None:
+    """Write the classifiers of an encoder with the accuracies in its `result`, or why it did not run."""
+    if "not_run" in result:
+        return weights.save_not_run(path, result["not_run"])
+    description: dict[str, Any] = {"encoder": result["encoder"], "top1": {}, "val_top1": {}}
+    for role, dataset in result["datasets"].items():
+        description["weights"] = dataset["weights"]
+        for metric in ("top1", "val_top1"):
+            description[metric][role] = {probe: scores[metric] for probe, scores in dataset["probes"].items()}
+    return save(path, classifiers, description)
 
 
 def describe(path: Path) -> dict[str, Any]:
     """What `save` or `vicreg.io.weights.save_not_run` was told; raises ValueError for a file that neither wrote."""
-    return weights.describe(path, "a file of heads", AGAIN)
+    return weights.describe(path, "a file of classifiers", RERUN_HINT)
 
 
-def load(path: Path, slot: str, probe: str) -> nn.Module:
-    """Return a head from the file at `path`; raises ValueError where it is not there, damaged or changed."""
-    name, about = f"{slot}/{probe}", describe(path)
+def load(path: Path, role: str, probe: str) -> Classifier:
+    """Return a classifier from the file at `path`; raises ValueError where it is not there, damaged or changed."""
+    name, description = f"{role}/{probe}", describe(path)
     try:
-        built = about["heads"][name]
-        head = plugins.member("heads", built["kind"]).Head(**weights.tensors(path, name), **built["settings"])
-    except (LookupError, TypeError, SafetensorError) as error:
-        raise ValueError(f"{path} holds no head {json.dumps(name)} that can be built ({error!r}): {AGAIN}") from error
-    return weights.trusted(head, name, path, about.get("digest", {}).get(name), AGAIN)
-
-
-def kind(head: nn.Module) -> str:
-    """The name of its file in vicreg/heads/, by which `load` finds it; raises ValueError for another module."""
-    family, _, name = type(head).__module__.rpartition(".")
-    if family != "vicreg.evaluation.classifiers":
-        known = ", ".join(sorted(plugins.names("heads")))
-        raise ValueError(f"{type(head).__name__} is no head: a probe must return one of vicreg/heads/: {known}")
-    return name
+        member, settings = description["classifiers"][name]
+        build = plugins.member_class("classifiers", member, Classifier)
+        classifier = build(**weights.tensors(path, name), **settings)
+    except (LookupError, TypeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{path} holds no classifier {name!r} to be built ({error!r}): {RERUN_HINT}") from error
+    return weights.trusted(classifier, name, path, description.get("digest", {}).get(name), RERUN_HINT)

@@ -6,12 +6,12 @@ TRACEBACK = "VICREG_TRACEBACK"
 BUGS = (KeyError, IndexError, TypeError, AttributeError, AssertionError)
 
 
-def mendable(error: Exception) -> bool:
+def is_user_error(error: Exception) -> bool:
     """Whether to tell the message alone: what only a programmer can mend shows where it happened, always."""
     return not isinstance(error, BUGS) and not os.environ.get(TRACEBACK)
 
 
-def told(error: Exception, who: str = "") -> None:
+def print_error(error: Exception, who: str = "") -> None:
     """Print the message of `error` for a person, in red on a terminal; `who` says which process it comes from."""
     import typer
 

@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
 FAMILIES = {
@@ -31,3 +32,18 @@ def member(family: str, name: str) -> ModuleType:
         folder = "vicreg/" + FAMILIES[family].replace(".", "/")
         raise LookupError(f"there is no {name!r} in {folder}/; choose from {', '.join(names(family))}")
     return import_module(module_name(family, name))
+
+
+def member_class(family: str, name: str, base: type) -> Any:
+    """The class that a member's module defines, a subclass of `base`; raises TypeError where it is not exactly one."""
+    module = member(family, name)
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise TypeError(
+            f"{module.__name__} must define one subclass of {base.__module__}.{base.__name__}, not {len(classes)}"
+        )
+    return classes[0]

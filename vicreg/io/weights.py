@@ -67,16 +67,21 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
     return {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}
 
 
-def fill(module: Part, name: str, path: Path, known: str | None, again: str) -> Part:
-    """Return `module` with the weights that the file at `path` holds under `name`, bit for bit as they were saved.
+def load_parts(module: Part, path: Path, digests: Mapping[str, str], again: str) -> Part:
+    """Return `module` with the parts that the file at `path` holds, bit for bit as they were saved.
 
-    known: their digest, by the file's description. Raises ValueError where they do not fit or are others.
+    digests: of each part, by the file's description. Raises ValueError where they do not fit or are others.
     """
     try:
-        module.load_state_dict(tensors(path, name))
+        missing, unexpected = module.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"the {name} in {path} is not what the file describes ({brief(error)}): {again}") from error
-    return trusted(module, name, path, known, again)
+        raise ValueError(f"{path} does not hold what it describes ({brief(error)}): {again}") from error
+    lacking = [key for key in missing if key.partition(".")[0] in digests]
+    if lacking or unexpected or "encoder" not in digests:
+        raise ValueError(f"{path} does not hold the weights of the encoder that it describes: {again}")
+    for name, known in digests.items():
+        trusted(module.get_submodule(name), name, path, known, again)
+    return module
 
 
 def trusted(module: Part, name: str, path: Path, known: str | None, again: str) -> Part:

@@ -1,116 +1,63 @@
-"""Plain YAML: values and nothing else, as many as people write, whatever a file asks for."""
+"""YAML as DVC writes it: 1.2's numbers, so that 1e-05 is one, plain values only."""
 
-import reprlib
+import re
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, NodeEvent, ScalarEvent
-
-LARGEST_FILE = 100_000  # bytes; the project's own has a tenth of that
-MOST_VALUES = 10_000  # each alias counted as all that it stands for
-DEEPEST = 20  # levels of nesting
+import yaml
 
 
-def read(path: Path) -> Any:
-    """Return what a file holds in YAML 1.2; raises OSError, ValueError or YAMLError, which `reason` puts into words."""
-    text = _text(path)
-    _refuse_bombs(text)
-    return _yaml().load(text)
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, with the numbers and booleans of YAML 1.2 and without dates."""
+
+    yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (as PyYAML has it)
 
 
-def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
-        raise ValueError("it is not a file")
-    with path.open("rb") as stream:
-        data = stream.read(LARGEST_FILE + 1)
-    if len(data) > LARGEST_FILE:
-        raise ValueError(f"it has more than {LARGEST_FILE:,} bytes")
-    return data.decode("utf-8")
+class Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, with indented lists, as DVC writes them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        return super().increase_indent(flow, False)
 
 
-class _Constructor(SafeConstructor):
-    """Says of a value that looks like a date or number, and is none, in which line it stands."""
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:
-            raise ConstructorError(None, None, f"{brief(node.value)}: {error}", node.start_mark) from None
-
-
-def _yaml() -> YAML:
-    yaml = YAML(typ="safe", pure=True)  # `pure`: the same parser, and the same errors, on every machine
-    yaml.Constructor = _Constructor
-    return yaml
+for tag, pattern in {  # YAML 1.2.2, section 10.3.2, tried in this order
+    "null": "~|null|Null|NULL|",
+    "bool": "true|True|TRUE|false|False|FALSE",
+    "int": "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "merge": "<<",
+}.items():
+    for kind in (Loader, Dumper):  # which puts text in quotes that either version of YAML takes for something else
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})\Z"), None)
 
 
-def _refuse_bombs(text: str) -> None:
-    """Refuse tags, deep nesting and aliases that multiply, all of it before a value is built."""
-    weight = _Weight()
-    for event in _yaml().parse(text):
-        line = f"line {event.start_mark.line + 1}"
-        if getattr(event, "tag", None):
-            raise ValueError(f"{line}: {brief(str(event.tag))} is a tag; only plain values are allowed")
-        if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent) and event.anchor in weight.named:
-            raise ValueError(f"{line}: the anchor {brief(event.anchor)} is there twice")
-        weight.add(event)
-        if len(weight.around) > DEEPEST:
-            raise ValueError(f"{line}: it is nested more than {DEEPEST} levels deep")
-        if weight.total > MOST_VALUES:
-            raise ValueError(f"{line}: it has more than {MOST_VALUES:,} values, aliases written out")
+def construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
-class _Weight:
-    """How many values a document has, counted while it is parsed; an alias counts as all that it stands for.
-
-    total: values so far.
-    named: of each anchor, the values in what it names.
-    around: of each collection that is open, its anchor and what `total` was before it.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.named: dict[str, int] = {}
-        self.around: list[tuple[str | None, int]] = []
-
-    def add(self, event: Event) -> None:
-        if isinstance(event, CollectionEndEvent):
-            anchor, before = self.around.pop()
-            if anchor:
-                self.named[anchor] = self.total - before
-        elif isinstance(event, AliasEvent):
-            self.total += self.named.get(event.anchor, 1)  # an unknown one is the parser's to refuse
-        elif isinstance(event, NodeEvent):
-            self.total += 1
-            if isinstance(event, CollectionStartEvent):
-                self.around.append((event.anchor, self.total - 1))
-            if event.anchor:  # inside of itself it stands for more than there can be
-                self.named[event.anchor] = 1 if isinstance(event, ScalarEvent) else MOST_VALUES
+Loader.add_constructor("tag:yaml.org,2002:int", construct_int)
 
 
-def reason(error: Exception) -> str:
-    if isinstance(error, MarkedYAMLError) and error.problem_mark:
-        return shown(f"line {error.problem_mark.line + 1}: {error.problem}")
-    return shown(str(error))
+class YamlError(ValueError):
+    """A text that is not YAML, or more than plain values."""
 
 
-def shown(text: str, most: int = 400) -> str:
-    """One line that can be shown anywhere: at most `most` characters, and whatever moves a cursor written out."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:most])
-    return shown if len(text) <= most else f"{shown} ..."
+def loads(text: str | bytes, origin: str = "the text") -> Any:
+    """Return the values in a text; raises YamlError that names `origin` and the line."""
+    try:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else str(error)
+        raise YamlError(f"{origin} cannot be read as YAML: {line}") from error
 
 
-class _Brief(reprlib.Repr):
-    def repr_int(self, x: int, level: int) -> str:
-        """Python refuses to write out numbers of thousands of digits."""
-        return repr(x) if abs(x) < 10**40 else "a number of more than 40 digits"
+def load(path: Path | str) -> Any:
+    """Return the values in a file; raises YamlError, or OSError where it cannot be read."""
+    return loads(Path(path).read_bytes(), str(path))
 
 
-def brief(value: Any) -> str:
-    """The value as Python writes it, and of a long one or one inside of others only a part."""
-    brief = _Brief()
-    brief.maxstring = brief.maxother = 80
-    return brief.repr(value)
+def dumps(values: Any) -> str:
+    """Plain values as text, keys in their order, floats so that `load` gives them back."""
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)

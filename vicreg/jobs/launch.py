@@ -20,17 +20,22 @@ def launch(count: int, module: str, *args: str) -> None:
     Raises LaunchError when one dies, after the others were stopped; SystemExit when this process is told to stop.
     """
     with TemporaryDirectory() as folder:
-        os.environ |= surroundings(Path(folder), count)
-        where = ["--nnodes=1", "--rdzv-backend=c10d", f"--rdzv-endpoint={folder}/agent", "--rdzv-conf=store_type=file"]
+        os.environ |= environment_variables(Path(folder), count)
+        arguments = [
+            "--nnodes=1",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={folder}/agent",
+            "--rdzv-conf=store_type=file",
+        ]
         try:
-            torchrun([f"--nproc-per-node={count}", *where, "--monitor-interval=0.5", "--module", module, *args])
+            torchrun([f"--nproc-per-node={count}", *arguments, "--monitor-interval=0.5", "--module", module, *args])
         except ChildFailedError as error:
-            raise LaunchError(explanation(error, count)) from None
+            raise LaunchError(describe_failure(error, count)) from None
         except SignalException as error:
             raise SystemExit(128 + error.sigval) from None
 
 
-def surroundings(folder: Path, count: int) -> dict[str, str]:
+def environment_variables(folder: Path, count: int) -> dict[str, str]:
     """Variables of the processes: they meet in a file, and talk over the loopback interface."""
     loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -43,7 +48,7 @@ def surroundings(folder: Path, count: int) -> dict[str, str]:
     }
 
 
-def explanation(error: ChildFailedError, count: int) -> str:
+def describe_failure(error: ChildFailedError, count: int) -> str:
     """Which process failed and how: one that was killed rather than one that then missed it."""
     killed = [(rank, failure) for rank, failure in error.failures.items() if failure.exitcode < 0]
     rank, failure = killed[0] if killed else error.get_first_failure()

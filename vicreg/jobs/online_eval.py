@@ -6,11 +6,11 @@ from torch import nn
 
 from vicreg.data.images import Images
 from vicreg.evaluation.metrics import accuracies
-from vicreg.evaluation.probes import linear
-from vicreg.nn.encoder import represent
+from vicreg.evaluation.probes.linear import Linear, Params
+from vicreg.nn.encoder import extract_features
 
-MOST_IMAGES = 5000  # so that a look costs seconds
-TRAINED = 0.8  # share of them that trains the probe; the rest tests it
+MAX_IMAGES = 5000  # so that an evaluation costs seconds
+TRAIN_SHARE = 0.8  # of them trains the probe; the rest tests it
 
 
 def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device) -> dict[str, float]:
@@ -18,15 +18,10 @@ def evaluate(encoder: nn.Module, images: Images, seed: int, device: torch.device
 
     None of the images that test the tables' probes takes part, so the curve may be looked at while tuning.
     """
-    looked_at = np.random.default_rng(seed).permutation(len(images))[:MOST_IMAGES]
-    trained = round(TRAINED * len(looked_at))
-    features, labels = represent(encoder, images.pixels[looked_at], device), images.labels[looked_at]
-    guesses, _, _ = linear.guess(
-        features[:trained],
-        labels[:trained],
-        features[trained:],
-        classes=len(images.classes),
-        seed=seed,
-        device=device,
-    )
-    return accuracies(guesses[-1], labels[trained:])
+    chosen = np.random.default_rng(seed).permutation(len(images))[:MAX_IMAGES]
+    count, labels = round(TRAIN_SHARE * len(chosen)), images.labels[chosen]
+    features = extract_features(encoder, images.pixels[chosen], device)
+    probe = Linear(Params())
+    num_classes = len(images.classes)
+    *_, last = probe.fit(features[:count], labels[:count], num_classes=num_classes, seed=seed, device=device)
+    return accuracies(last.predict(features[count:], device), labels[count:])

@@ -1,220 +1,237 @@
-"""A pretraining that cannot be lost: it goes on where it stopped, is tracked as one run, and one process has it."""
+"""Resumable pretraining: checkpoints, one MLflow run, one process at a time."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
 
-from vicreg.data import images
 from vicreg.data.images import Images
 from vicreg.engine import collapse, distributed, loop
+from vicreg.engine.loader import Loader
+from vicreg.engine.train_state import TrainState
 from vicreg.io import weights
-from vicreg.jobs import online_eval, run_store
-from vicreg.study import builders
-from vicreg.study.params import Params
+from vicreg.jobs import online_eval, trainer
+from vicreg.jobs.run_store import CheckpointError, RunStore, environment, file_position
+from vicreg.nn.method import Method
+from vicreg.study.recipe import Recipe
 from vicreg.tracking import runs
 
 
-class ChangedError(RuntimeError):
+class RecipeChangedError(RuntimeError):
     """What shapes a pretraining was changed while it ran."""
 
 
-def run(
-    p: Params,
-    name: str,
-    seen: Images,
-    looked_at: Images,
-    device: torch.device,
-    *,
-    scratch: Path,
-    reload: Callable[[], Params],
-    save: Callable[[nn.Module, dict[str, Any]], Path],
-    show: Callable[[str], None] = print,
-) -> None:
-    """Pretrain the encoder `name` on the images `seen`, or finish what an earlier process began, and `save` it.
+@dataclass(frozen=True)
+class Job:
+    """One pretraining.
 
-    Args:
-        looked_at: images that train probes, of which the online evaluation takes a part.
-        scratch: the folder of all pretrainings' checkpoints.
-        reload: reads the parameters again, when all is done.
-        save: writes the method's encoder and the result, and returns the file of weights.
-        show: prints a line.
-
-    The result has `history`, a record per epoch, `online`, accuracies by epoch, and `worked`, the seconds spent by
-    all processes that had this run.
-
-    Raises ChangedError, and does not save, where parameters or code are no longer those it began with; and what
-    `vicreg.engine.loop.pretrain` raises.
+    images, positions: the primary dataset, and which of its images pretrain; eval_images: labeled images of which the
+    online evaluation takes a part, None where there are none. data_key: a digest of all of them, in their order.
+    scratch: the folder of all pretrainings' checkpoints; checkpoint_every: seconds.
+    log: prints a line.
     """
-    kept, unchanged = prepared(p, name, seen, looked_at, device, None, scratch, show)
-    result = about(seen) | {"worked": 0.0}
+
+    recipe: Recipe
+    images: Images
+    positions: np.ndarray
+    eval_images: Images | None
+    data_key: str
+    device: torch.device
+    scratch: Path
+    checkpoint_every: float = 60.0
+    data_placement: str = "auto"
+    log: Callable[[str], None] = print
+
+    def store(self, num_processes: int) -> RunStore:
+        """Where the checkpoints lie of this very recipe, on this very data, computed in this very way."""
+        key = {
+            "recipe": self.recipe.values(),
+            "data": self.data_key,
+            "num_processes": num_processes,
+            **trainer.computed_with(self.recipe, self.device, len(self.positions)),
+        }
+        prefix = f"{self.recipe.study}-{self.recipe.row}"
+        return RunStore(self.scratch, prefix, key, self.checkpoint_every, self.log)
+
+
+def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[str, Any]], Path]) -> None:
+    """Pretrain, or finish what an earlier process began, and `save` the method and the result.
+
+    is_current: whether the recipe and the code are still those that the job began with, asked when all is done.
+    save: writes the weights and the result, and returns the file of weights. The result has `history`, a record per
+        epoch, `online`, accuracies by epoch, and `train_seconds`, of all processes that had this run.
+
+    Raises RecipeChangedError, and does not save, where `is_current` says no; and what `loop.train` raises.
+    """
+    store = job.store(distributed.world_size())
     with (
-        loop.explained_memory(p.sizes.batch_size),
-        led(kept.held),
-        led(lambda: tracked(p, name, seen, kept)) as current,
-        interruptible(kept, show),
+        loop.reraise_oom(job.recipe.batch_size or 0),
+        main_process_only(store.lock),
+        main_process_only(lambda: mlflow_run(job, store)) as tracked,
+        interruptible(store, job.log) as interruption,
     ):
-        method = builders.build(p, name, seen.pixels)
-        resumed = newest(kept)
-        if resumed is not None:
-            result = resumed["result"]
-        began = time.monotonic() - result["worked"]
+        state = trainer.build_state(job.recipe, job.images.pixels, job.positions, job.device)
+        checkpoint = load_checkpoint(store)
+        result = checkpoint["result"] if checkpoint else result_header(job)
+        if checkpoint:
+            state.load_state_dict(checkpoint)
+        began = time.monotonic() - result["train_seconds"]
 
-        def offer(state: loop.State) -> None:
-            result["worked"] = round(time.monotonic() - began, 2)
-            kept.offer(lambda: {**state(), "result": result})
+        def save_checkpoint(state: TrainState) -> None:
+            if store.is_due or interruption.requested:
+                loop.check_finite_weights(state)
+                result["train_seconds"] = round(time.monotonic() - began, 2)
+                store.write({**state.state_dict(), "result": result})
+            interruption.check()
 
-        if current is None:  # another process leads
-            list(builders.train(p, name, method, seen.pixels, device, resumed=resumed))
+        loader = Loader(job.images.pixels, job.positions, job.device, job.data_placement)
+        if tracked is None:  # the main process logs and saves
+            for _ in trainer.run(job.recipe, state, loader):
+                pass
             return
-        log(current, result)
-        for record in builders.train(p, name, method, seen.pixels, device, resumed=resumed, offer=offer):
+        log_metrics(tracked, result)
+        for record in trainer.run(job.recipe, state, loader, save_checkpoint):
             result["history"].append(record)
-            look(p, method, looked_at, device, result)
-            log(current, result, since=int(record["epoch"]))
-            show(line(result, p))
-        kept.finish({"method": method.state_dict(), "epoch": p.sizes.epochs + 1, "step": 0, "result": result})
-        check_unchanged(reload(), p, name, unchanged)
-        current.artifact(save(method, result), "weights")
-        current.tag("weights", weights.digest(method.get_submodule("encoder")))
+            evaluate_online(job, state.method, result)
+            log_metrics(tracked, result, since=int(record["epoch"]))
+            job.log(format_epoch(job.recipe, result))
+        result["train_seconds"] = round(time.monotonic() - began, 2)
+        finished = {"method": state.method.state_dict(), "epoch": (job.recipe.epochs or 0) + 1, "step": 0}
+        store.finish({**finished, "result": result})
+        if not is_current():
+            raise RecipeChangedError(
+                f"the recipe or the code of {job.recipe.row} changed while it was pretrained, and DVC would record the "
+                "new state beside weights of the old one. Nothing was written, and nothing is lost: put back what was "
+                "changed and run again to have these weights at once, or run again as it is to pretrain anew."
+            )
+        tracked.artifact(save(state.method, result), "weights")
+        tracked.tag("weights", weights.digest(state.method.encoder))
 
 
-def wait(
-    p: Params,
-    name: str,
-    seen: Images,
-    looked_at: Images,
-    device: torch.device,
-    processes: int,
-    *,
-    scratch: Path,
-    show: Callable[[str], None],
-) -> None:
-    """Wait until nobody else has the run that so many processes are about to share."""
-    with prepared(p, name, seen, looked_at, device, processes, scratch, show)[0].held():
+def wait(job: Job, num_processes: int) -> None:
+    """Block until no other process holds the run that so many processes are about to share."""
+    with job.store(num_processes).lock():
         pass
 
 
-def prepared(
-    p: Params,
-    name: str,
-    seen: Images,
-    looked_at: Images,
-    device: torch.device,
-    processes: int | None,
-    scratch: Path,
-    show: Callable[[str], None],
-) -> tuple[run_store.Checkpoints, Callable[[Params], bool]]:
-    """The checkpoints of a pretraining, and whether other parameters, and the code as it is then, describe the same."""
-    arrays = [seen.pixels, seen.labels, looked_at.pixels, looked_at.labels]
-
-    def shape(now: Params) -> dict[str, Any]:
-        return builders.shape(now, name, arrays, device, processes)
-
-    first = shape(p)
-    kept = run_store.Checkpoints(scratch, f"{p.study}-{name}", first, p.checkpoint_every, show)
-    return kept, lambda now: shape(now) == first
+def result_header(job: Job) -> dict[str, Any]:
+    """What a result says before any epoch."""
+    images = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
+    return {**images, "history": [], "online": [], "train_seconds": 0.0}
 
 
-def about(seen: Images) -> dict[str, Any]:
-    """What the result of a pretraining says before any epoch."""
-    return {"dataset": seen.name, "genuine": seen.genuine, "images": len(seen), "history": [], "online": []}
+def main_process_only(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
+    """Enter the context in the main process only."""
+    return context() if distributed.is_main_process() else nullcontext()
 
 
-def led(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
-    """The context in the process that leads; the others have none."""
-    return context() if distributed.leads() else nullcontext()
-
-
-def tracked(p: Params, name: str, seen: Images, kept: run_store.Checkpoints) -> AbstractContextManager:
+def mlflow_run(job: Job, store: RunStore) -> AbstractContextManager:
     """The MLflow run of this pretraining, the same one for all processes that ever had it."""
+    recipe = job.recipe
     return runs.run(
-        f"{name} pretrain",
-        stage="pretrain",
-        study=p.study,
-        encoder=name,
-        dataset=seen.name,
-        fingerprint=images.fingerprint(seen.pixels, seen.labels),
-        params=builders.describe(p, name),
-        remembered=kept.folder / "mlflow_run",
+        f"{recipe.row} pretrain",
+        tags=runs.RunTags(stage="pretrain", study=recipe.study, encoder=recipe.row, dataset=job.images.name),
+        fingerprint=job.images.digest,
+        params=recipe.values(),
+        run_id_file=store.folder / "mlflow_run",
     )
 
 
-def newest(kept: run_store.Checkpoints) -> dict[str, Any] | None:
-    """Return the newest checkpoint, read by every process before any writes another.
+def load_checkpoint(store: RunStore) -> dict[str, Any] | None:
+    """Return the latest checkpoint, read by every process before any writes another.
 
     Raises CheckpointError where processes do not find the same one.
     """
     distributed.barrier()
-    found = kept.newest()
-    if not distributed.agreed((found["epoch"], found["step"]) if found else (0, 0)):
-        raise run_store.CheckpointError(
-            f"the processes do not find the same checkpoint in {kept.folder}: every machine must see the same folder"
+    state = store.load_latest()
+    if not distributed.all_equal((state["epoch"], state["step"]) if state else (0, 0)):
+        raise CheckpointError(
+            f"the processes do not find the same checkpoint in {store.folder}: every machine must see the same folder"
         )
-    if distributed.leads():
-        kept.note(found)
-        if found is not None:
-            kept.say(f"going on in epoch {found['epoch']}, after {found['step']} steps, from {kept.folder}")
-            if (before := found["surroundings"]) != (now := run_store.surroundings()):
-                kept.say(
+    if distributed.is_main_process():
+        store.mark_resume(state)
+        if state is not None:
+            store.log(f"going on in epoch {state['epoch']}, after {state['step']} steps, from {store.folder}")
+            if (before := state["environment"]) != (now := environment()):
+                store.log(
                     f"warning: it began with {before}, now there is {now}: the last bits of the weights may differ"
                 )
-    return found
+    return state
 
 
-def look(p: Params, method: Any, looked_at: Images, device: torch.device, result: dict[str, Any]) -> None:
-    """Evaluate online where it is due."""
-    epoch, every = int(result["history"][-1]["epoch"]), p.sizes.online_every
-    if every and (epoch % every == 0 or epoch == p.sizes.epochs):
-        accuracy = online_eval.evaluate(method.encoder, looked_at, p.seed, device)
+def evaluate_online(job: Job, method: Method, result: dict[str, Any]) -> None:
+    """Evaluate the encoder of the time, where it is due."""
+    epoch, every = int(result["history"][-1]["epoch"]), job.recipe.online_eval_every
+    if job.eval_images is not None and every and (epoch % every == 0 or epoch == job.recipe.epochs):
+        accuracy = online_eval.evaluate(method.encoder, job.eval_images, job.recipe.seed, job.device)
         result["online"].append({"epoch": epoch, **accuracy})
 
 
-def log(current: runs.Run, result: dict[str, Any], since: int = 0) -> None:
-    """Track the records from epoch `since` on."""
+def log_metrics(tracked: runs.Run, result: dict[str, Any], since: int = 0) -> None:
+    """Log the records from epoch `since` on."""
     for prefix, records in (("online/", result["online"]), ("", result["history"])):
         for record in records:
             if record["epoch"] >= since:
                 values = {f"{prefix}{key}": value for key, value in record.items() if key != "epoch"}
-                current.metrics(values, int(record["epoch"]))
+                tracked.metrics(values, int(record["epoch"]))
 
 
-def line(result: dict[str, Any], p: Params) -> str:
+NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", "embedding_std", "embedding_correlation", "effective_rank"}
+
+
+def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
     """What a person reads of the last epoch, warnings of collapse included."""
-    epochs, possible = p.sizes.epochs, min(2 * p.sizes.batch_size, p.sizes.projector_width)
-    record, online_ones = result["history"][-1], result["online"]
-    terms = [f"{key} {record[key]:.3f}" for key in ("loss", "invariance", "variance", "covariance") if key in record]
-    rank = [f"effective rank {record['effective_rank']:.1f}"] if "effective_rank" in record else []
-    due = online_ones and online_ones[-1]["epoch"] == record["epoch"]
-    looked = [f"online top-1 {online_ones[-1]['top1']:.1%}"] if due else []
-    speed = f"{record['images_per_second']:,.0f} images/s"
-    left = f"{(epochs - record['epoch']) * record['seconds'] / 60:.1f} min left"
-    told = ", ".join([f"epoch {record['epoch']:.0f}/{epochs}: {speed}, {left}", *terms, *rank, *looked])
-    return "\n".join([told, *(f"warning: {sentence}" for sentence in collapse.warnings(record, possible))])
+    record, online = result["history"][-1], result["online"]
+    left = ((recipe.epochs or 0) - record["epoch"]) * record["seconds"] / 60
+    parts = [f"epoch {record['epoch']:.0f}/{recipe.epochs}: {record['images_per_second']:,.0f} images/s"]
+    parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in NOT_TERMS)]
+    if "effective_rank" in record:
+        parts.append(f"effective rank {record['effective_rank']:.1f}")
+    if online and online[-1]["epoch"] == record["epoch"]:
+        parts.append(f"online top-1 {online[-1]['top1']:.1%}")
+    max_rank = min(2 * (recipe.batch_size or 0), recipe.method.get("projector_width", record.get("effective_rank")))
+    return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
 
 
-def check_unchanged(now: Params, p: Params, name: str, same: Callable[[Params], bool]) -> None:
-    """Raise ChangedError unless the parameters `now`, and the code, still describe this pretraining."""
-    if now.study != p.study or name not in now.encoders or not same(now):
-        raise ChangedError(
-            f"params.yaml or the code changed while {name} was pretrained, and DVC would record the new state beside "
-            "weights of the old one. Nothing was written, and nothing is lost: put back what was changed and run "
-            "again to have these weights at once, or run again as it is to pretrain anew."
-        )
+class Interruption:
+    """Ctrl-C or SIGTERM: they end a training after the step under way, its state saved; a second one at once."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+
+    def request(self, number: int, frame: Any) -> None:
+        if self.requested:
+            self.check()
+        self.requested = number
+
+    def check(self) -> None:
+        if self.requested == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.requested:
+            raise SystemExit(128 + self.requested)
 
 
 @contextmanager
-def interruptible(kept: run_store.Checkpoints, show: Callable[[str], None]) -> Iterator[None]:
-    """Tell a person who stops the pretraining how to go on."""
+def interruptible(store: RunStore, log: Callable[[str], None]) -> Iterator[Interruption]:
+    """Let Ctrl-C and SIGTERM wait for `Interruption.check`, and say how to go on."""
+    interruption, signals = Interruption(), (signal.SIGINT, signal.SIGTERM)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, interruption.request) for number in signals} if main else {}
     try:
-        yield
+        yield interruption
     except (KeyboardInterrupt, SystemExit):
-        if distributed.leads():
-            found = [file.name.split("-")[:2] for file in kept.files()[:1]]
-            where = f"epoch {int(found[0][0])}, after {int(found[0][1])} steps" if found else "the beginning"
-            show(f"\nstopped. The same command goes on from {where}: its checkpoints are in {kept.folder}")
+        if distributed.is_main_process():
+            positions = [file_position(file) for file in store.files()[:1]]
+            where = "epoch {}, after {} steps".format(*positions[0]) if positions else "the beginning"
+            log(f"\nstopped. The same command goes on from {where}: its checkpoints are in {store.folder}")
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,21 +1,66 @@
-"""Published: weights that VICReg's authors pretrained on ImageNet, from a file or their address.
+"""Pretrained: weights that VICReg's authors pretrained on ImageNet, from a file or their address.
 
 Files as https://github.com/facebookresearch/vicreg publishes them: a ResNet-50 alone, or a full checkpoint with the
 projector 2048-8192-8192-8192. They are read without unpickling anything but tensors.
 """
 
-import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vicreg.io.section import PathOrUrl, Section
 from vicreg.nn.encoder import Encoder
+from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 
-LEARNS = False
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Params(Section):
+    """weights: a .pth file or its https address; null leaves the row out."""
+
+    weights: PathOrUrl | None = None
+
+
+class Pretrained(Method):
+    """The published encoder, which normalizes images as for ImageNet, and the projector if the file has one."""
+
+    Params = Params
+    trains = False
+
+    def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
+        super().__init__(encoder, params, num_images=num_images)
+        self.projector = None
+
+    @classmethod
+    def not_run(cls, params: Params) -> str | None:
+        return None if params.weights else "not run: `methods.pretrained.weights` names no file"
+
+    def initialize(self) -> None:
+        """Read the published weights; raises ValueError for a file that holds others."""
+        tensors = read(self.params.weights)
+        try:
+            self.encoder.backbone.network.load_state_dict(part(tensors, "backbone") or tensors)  # type: ignore[union-attr]
+            self.build_projector(part(tensors, "projector"))
+        except (RuntimeError, AttributeError, TypeError) as error:
+            weights = self.params.weights
+            raise ValueError(f"methods.pretrained.weights = {weights!r} does not fit this backbone: {error}") from error
+        self.encoder.set_normalization(IMAGENET_MEAN, IMAGENET_STD)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As torch has it, with the projector built as the weights have it."""
+        self.build_projector(part(dict(state_dict), "projector"))
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def build_projector(self, tensors: dict[str, Tensor]) -> None:
+        """The projector of these weights, by their shapes; none where there are none."""
+        if matrices := [value for value in tensors.values() if value.ndim == 2]:
+            self.projector = mlp(self.encoder.num_features, matrices[0].shape[0], len(matrices))
+            self.projector.load_state_dict(tensors)
 
 
 def read(weights: str) -> dict[str, Tensor]:
@@ -28,10 +73,10 @@ def read(weights: str) -> dict[str, Tensor]:
         if not isinstance(content, dict):
             raise TypeError(f"it holds a {type(content).__name__}, not tensors by name")
         return content.get("model", content)
-    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # on foreign files torch raises errors of a dozen kinds
         raise ValueError(
-            f"pretrained.weights = {weights!r} cannot be read as weights: {error}\n"
-            "Download the file by hand and name its path in `pretrained.weights`, or set it to null to leave it out."
+            f"methods.pretrained.weights = {weights!r} cannot be read as weights: {error}\n"
+            "Download the file by hand and name its path there, or set it to null to leave the row out."
         ) from error
 
 
@@ -39,34 +84,3 @@ def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors below `name`, with `module.` as distributed training leaves it."""
     pattern = re.compile(rf"^(module\.)?{name}\.")
     return {pattern.sub("", key): value for key, value in tensors.items() if pattern.match(key)}
-
-
-class Published(nn.Module):
-    def __init__(self, encoder: nn.Module, head: nn.Module | None):
-        super().__init__()
-        self.encoder, self.projector = encoder, head
-
-
-def build(encoder: Encoder, *, width: int, weights: str) -> nn.Module:
-    """Return a module that holds `encoder` with the published weights, and their projector where the file has one.
-
-    The encoder then normalises images by ImageNet's statistics. `width` is that of heads, and not needed.
-    """
-    tensors = read(weights)
-    try:
-        network: nn.Module = encoder.backbone.network  # type: ignore[assignment]
-        network.load_state_dict(part(tensors, "backbone") or tensors)
-        head = rebuilt_projector(part(tensors, "projector"), encoder.dimension)
-    except (RuntimeError, AttributeError) as error:
-        raise ValueError(f"pretrained.weights = {weights!r} does not hold this backbone's weights: {error}") from error
-    encoder.normalise_by(IMAGENET_MEAN, IMAGENET_STD)
-    return Published(encoder, head)
-
-
-def rebuilt_projector(tensors: dict[str, Tensor], inputs: int) -> nn.Module | None:
-    if not tensors:
-        return None
-    matrices = [value for value in tensors.values() if value.ndim == 2]
-    head = mlp(inputs, matrices[0].shape[0], len(matrices))
-    head.load_state_dict(tensors)
-    return head

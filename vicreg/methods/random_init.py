@@ -1,18 +1,8 @@
-"""Untrained: the backbone as its seed initialised it, the floor of every table."""
+"""Random initialization: the backbone as its seed initialized it, the floor of every table."""
 
-from torch import nn
-
-from vicreg.nn.encoder import Encoder
-
-LEARNS = False
+from vicreg.nn.method import Method
 
 
-class Untrained(nn.Module):
-    def __init__(self, encoder: nn.Module):
-        super().__init__()
-        self.encoder = encoder
-
-
-def build(encoder: Encoder, *, width: int) -> nn.Module:
-    """Return a module that holds `encoder` and no head; `width` is that of heads, and not needed."""
-    return Untrained(encoder)
+class RandomInit(Method):
+    trains = False
+    kept = ()

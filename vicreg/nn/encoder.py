@@ -1,39 +1,33 @@
-"""An encoder is what the study compares: a backbone with its normalisation of images, and a file that holds both."""
+"""An encoder is what the study compares: a backbone with its normalization of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vicreg.io import plugins, weights
-from vicreg.io.weights import Part, digests
-from vicreg.nn.mlp import mlp
-
-AGAIN = "run `dvc repro pretrain` again"
+from vicreg.io.weights import digests
 
 
 class Encoder(nn.Module):
-    """Images (N, 3, H, W), uint8 or float in [0, 1] -> representations y (N, dimension).
+    """Images (N, 3, H, W), uint8 or float in [0, 1] -> representations y (N, num_features).
 
-    mean, std: (3,) of each channel in [0, 1], by which images are normalised, in training and evaluation alike.
+    mean, std: (3,) of each channel in [0, 1], by which images are normalized, in training and evaluation alike.
     """
 
     mean: Tensor
     std: Tensor
-    dimension: int
+    num_features: int
 
     def __init__(self, backbone: nn.Module, mean: Sequence[float] = (0, 0, 0), std: Sequence[float] = (1, 1, 1)):
         super().__init__()
-        self.backbone, self.dimension = backbone, int(backbone.dimension)  # type: ignore[arg-type]
+        self.backbone, self.num_features = backbone, int(backbone.num_features)  # type: ignore[arg-type]
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("std", torch.ones(3))
-        self.normalise_by(mean, std)
+        self.set_normalization(mean, std)
 
-    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def set_normalization(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean.copy_(torch.tensor(mean))
         self.std.copy_(torch.tensor(std))
 
@@ -43,17 +37,21 @@ class Encoder(nn.Module):
         return self.backbone(x.contiguous(memory_format=torch.channels_last))
 
 
-def channel_statistics(pixels: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of images (N, H, W, 3) uint8, in [0, 1]."""
-    values = np.arange(256) / 255
-    counts = np.stack([np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)])
-    shares = counts / counts.sum(axis=1, keepdims=True)
+def channel_statistics(
+    pixels: np.ndarray, positions: np.ndarray, chunk: int = 10_000
+) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation, in [0, 1], of each channel of the images at `positions` of (M, H, W, 3) uint8."""
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(positions), chunk):
+        part = pixels[positions[start : start + chunk]]
+        counts += np.stack([np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(3)])
+    values, shares = np.arange(256) / 255, counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ values
     return mean.tolist(), np.sqrt(shares @ values**2 - mean**2).tolist()
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def assert_frozen(module: nn.Module) -> Iterator[None]:
     """Raise RuntimeError where the block inside changes a weight or a batch-norm statistic of `module`."""
     before = digests(module)
     yield
@@ -67,7 +65,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
         )
 
 
-def finite(vectors: np.ndarray) -> np.ndarray:
+def check_finite(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (N, D) as they are; raises ValueError where a number in them is NaN or infinite."""
     bad = int((~np.isfinite(vectors).all(axis=1)).sum())
     if bad:
@@ -78,58 +76,36 @@ def finite(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def represent(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int = 1000) -> np.ndarray:
-    """Frozen representations (N, D) float32 of images (N, H, W, 3) uint8: eval mode, float32, no augmentation.
+def extract_features(
+    encoder: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    *,
+    positions: np.ndarray | None = None,
+    batch_size: int = 1000,
+) -> np.ndarray:
+    """Frozen representations (N, D) float32 of images (M, H, W, 3) uint8: eval mode, float32, no augmentation.
 
+    positions: (N,) of the images to represent, of which a batch is in memory at a time; all by default.
     Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
     """
-    with frozen(encoder):
-        parts = list(representations(encoder, pixels, device, batch_size))
-    return finite(torch.cat(parts).numpy())
+    with assert_frozen(encoder):
+        parts = list(representations(encoder, pixels, device, batch_size, positions))
+    return check_finite(torch.cat(parts).numpy())
 
 
 @torch.inference_mode()
-def representations(encoder: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> Iterator[Tensor]:
+def representations(
+    encoder: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    batch_size: int,
+    positions: np.ndarray | None = None,
+) -> Iterator[Tensor]:
     """Yield the representations (B, D) float32 of each batch of images, on the CPU."""
+    positions = np.arange(len(pixels)) if positions is None else positions
     encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
-    for batch in torch.from_numpy(pixels).split(batch_size):
+    for start in range(0, len(positions), batch_size):
+        batch = torch.from_numpy(pixels[positions[start : start + batch_size]])
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
             yield encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu()
-
-
-def save(path: Path, method: Any, description: dict[str, Any]) -> None:
-    """Write the encoder of `method`, and its projector if it has one, as safetensors, each with its `digest`.
-
-    description: what `load` needs to build both again, `backbone` and its `parameters`, and what else should be known.
-    """
-    head = getattr(method, "projector", None)
-    parts = {"encoder": method.encoder} | ({"projector": head} if head is not None else {})
-    layers = head.modules() if head is not None else ()
-    widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
-    weights.save(path, parts, {**description, "projector": widths})
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """What `save` or `vicreg.io.weights.save_not_run` was told; raises ValueError for a file that neither wrote."""
-    return weights.describe(path, "an encoder", AGAIN)
-
-
-def load(path: Path) -> Encoder:
-    """Return the encoder in the file at `path`; raises ValueError for any other file, and for damaged weights."""
-    description = describe(path)
-    try:
-        backbone = plugins.member("backbones", description["backbone"]).build(**description["parameters"])
-    except (LookupError, TypeError) as error:
-        raise ValueError(f"{path} describes no encoder that can be built ({error!r}): {AGAIN}") from error
-    return fill(Encoder(backbone), "encoder", path)
-
-
-def load_projector(path: Path, inputs: int) -> nn.Module | None:
-    """Return the projector (N, inputs) -> (N, D) in the file at `path`, None where it holds none; raises ValueError."""
-    widths = describe(path).get("projector")
-    return fill(mlp(inputs, widths[0], len(widths)), "projector", path) if widths else None
-
-
-def fill(module: Part, name: str, path: Path) -> Part:
-    """Return `module` with the weights that the file at `path` holds under `name`, bit for bit as they were saved."""
-    return weights.fill(module, name, path, describe(path).get("digest", {}).get(name), AGAIN)

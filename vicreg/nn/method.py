@@ -1,14 +1,16 @@
 """The contract of a pretraining method: what the training loop, the checkpoints and the evaluation ask of it."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from vicreg.augment.batch import Batch
 from vicreg.io.section import Section
 from vicreg.nn.encoder import Encoder
+
+if TYPE_CHECKING:
+    from vicreg.augment.batch import Batch
 
 
 class Method(nn.Module):
@@ -16,7 +18,7 @@ class Method(nn.Module):
 
     A member of `vicreg/methods/` is one subclass in one file, and five rules hold for it:
 
-    1. All state is in `state_dict()`: parameters, and buffers for teachers, queues and counters. So a killed run goes on.
+    1. All state is in `state_dict()`: parameters, and buffers for teachers, queues, counters. So a killed run goes on.
     2. All randomness comes from the `Batch`, whose generator is in the same state in every process.
     3. `forward` changes nothing; state moves in `after_step`.
     4. The loss is a mean over the rows of this process, or is computed of rows gathered from all of them
@@ -28,12 +30,16 @@ class Method(nn.Module):
         trains: False for a method that only provides an encoder.
         kept: submodules whose weights are saved beside the encoder's.
         pair_term: the one of `pair_terms` that says how alike two images are, 0 for an image and itself.
+        pair_explanation: how `pair_terms` come about and are to be read.
     """
 
     Params: ClassVar[type[Section]] = Section
     trains: ClassVar[bool] = True
     kept: ClassVar[tuple[str, ...]] = ("projector",)
     pair_term: ClassVar[str] = "distance"
+    pair_explanation: ClassVar[str] = (
+        "The squared distance of the embeddings of two images on the unit sphere, 2 - 2 cos: 0 for an image and itself."
+    )
 
     encoder: Encoder
 
@@ -42,8 +48,16 @@ class Method(nn.Module):
         super().__init__()
         self.encoder, self.params = encoder, params
 
-    def inputs(self, batch: Batch) -> Any:
-        """What `forward` takes of a batch, drawn without gradients, outside of DDP and torch.compile: by default two views.
+    @classmethod
+    def not_run(cls, params: Any) -> str | None:
+        """Why a row with these parameters cannot take part, in words; None where it can."""
+        return None
+
+    def initialize(self) -> None:
+        """Called once on a new method, and not when saved weights are loaded into it."""
+
+    def inputs(self, batch: "Batch") -> Any:
+        """What `forward` takes of a batch, without gradients, outside DDP and torch.compile: by default, two views.
 
         Returns a tensor or a nested tuple or dictionary of tensors; two views are (2N, 3, H, W) float32 in [0, 1], the
         first view of each image before the second ones.
@@ -58,7 +72,7 @@ class Method(nn.Module):
         raise TypeError(f"{type(self).__name__} does not train")
 
     def before_step(self, progress: float) -> None:
-        """Called when gradients are there, before the optimizer's step. progress: share of the training done, [0, 1)."""
+        """Called with gradients in place, before the optimizer's step. progress: share of the training done, [0, 1)."""
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
         """Called after the optimizer's step with what `forward` returned: move teachers, queues, memory banks."""

@@ -1,4 +1,4 @@
-"""Projectors: the heads behind a backbone, where the loss lives; thrown away after pretraining."""
+"""Multi-layer perceptrons behind a backbone, where the loss lives; thrown away after pretraining."""
 
 from torch import nn
 

@@ -1,76 +1,101 @@
-"""Parameters: params.yaml becomes frozen, validated objects; whatever it should not hold is one clear error."""
+"""params.yaml as frozen, validated objects; whatever it should not hold is one clear error.
+
+Each member of a family (method, backbone, probe, source of images) declares its parameters in its own file.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml.error import YAMLError
 
+from vicreg.augment.policy import Policy
+from vicreg.data.source import Source
+from vicreg.engine.optimizers import Optimizer, Schedule
+from vicreg.evaluation.probe import Probe
 from vicreg.io import plugins, yaml
-from vicreg.study.sections import (
-    Count,
-    Encoder,
-    Name,
-    NotNegative,
-    Optimizer,
-    Policy,
-    Portrait,
-    Probes,
-    Published,
-    RepresentativeLoss,
-    ResNet18,
-    ResNet50,
-    Schedule,
-    Section,
-    Study,
-    Untrained,
-    VICReg,
-)
+from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, Section
+from vicreg.nn.backbone import Backbone
+from vicreg.nn.method import Method
 
-MOST_PROBLEMS = 20  # told at once
+BASES: dict[str, type] = {"methods": Method, "backbones": Backbone, "probes": Probe, "sources": Source}
 DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,3})?|mps)$"
+CIFAR_POLICY = "aug"  # the name of the policy that has a section of its own
 
 
 class ParamsError(ValueError):
     """params.yaml holds what no study can run with; the message names each key, its value and what is allowed."""
 
 
+class Fractions(Section):
+    pretrain: Fraction
+    probe: Fraction
+
+
+class Study(Section):
+    """A block of `studies`: the datasets and the sizes, which are what differs between studies."""
+
+    primary: Name
+    transfer: Name
+    fractions: Fractions
+    width: Count
+    projector_width: Annotated[int, Field(ge=2, le=MAX_INT)]
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2, le=MAX_INT)]
+    online_eval_every: Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+class Row(Section):
+    """An entry of `encoders`: a method, a backbone, a policy, and what is to differ from the sections of this file."""
+
+    method: Name
+    backbone: Name
+    policy: Name | None = None
+    method_params: dict[str, Any] = Field(default_factory=dict)
+    backbone_params: dict[str, Any] = Field(default_factory=dict)
+    policy_params: dict[str, Any] = Field(default_factory=dict)
+    optimizer: dict[str, Any] = Field(default_factory=dict)
+    schedule: dict[str, Any] = Field(default_factory=dict)
+    epochs: Count | None = None
+    batch_size: Annotated[int, Field(ge=2, le=MAX_INT)] | None = None
+
+
+class PairLoss(Section):
+    num_pairs: Annotated[int, Field(ge=2, le=MAX_INT)]
+    num_negatives: Annotated[int, Field(ge=1, le=12)]
+
+
+class Neighbors(Section):
+    images: Annotated[int, Field(ge=1, le=20)]
+    points: Annotated[int, Field(ge=2, le=5000)]
+
+
 class Params(Section):
-    """All of params.yaml. Sections whose name begins with `aug` are policies, any number of them."""
+    """All of params.yaml."""
 
     study: Name
+    rows: Annotated[list[Name], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     protocol: Literal["report", "standard"]
     device: Annotated[str, Field(pattern=DEVICES)]
     precision: Literal["auto", "float32", "bfloat16"]
-    memory: Literal["auto", "device", "host"]
     compile: bool | Literal["auto"]
-    processes: Count | Literal["auto"]
-    checkpoint_every: NotNegative
+    num_processes: Count | Literal["auto"]
+    threads: Count | Literal["auto"]
+    data_placement: Literal["auto", "device", "stream"]
+    checkpoint_every: NonNegative
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
-    encoders: Annotated[dict[Name, Encoder], Field(min_length=1)]
+    datasets: dict[Name, dict[str, Any]]
+    encoders: Annotated[dict[Name, Row], Field(min_length=1)]
+    aug: Policy
     policies: dict[Name, Policy]
-    vicreg: VICReg
-    random_init: Untrained
-    pretrained: Published
-    resnet18: ResNet18
-    resnet50: ResNet50
+    methods: dict[Name, dict[str, Any]]
+    backbones: dict[Name, dict[str, Any]]
     optimizer: Optimizer
     schedule: Schedule
-    probes: Probes
-    representative_loss: RepresentativeLoss
-    portrait: Portrait
-
-    @model_validator(mode="before")
-    @classmethod
-    def policies_are_sections(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        if "policies" in values:
-            raise ValueError("policies: unknown key; a policy is a section whose name begins with `aug`")
-        rest = {key: value for key, value in values.items() if not (isinstance(key, str) and key.startswith("aug"))}
-        return rest | {"policies": {key: value for key, value in values.items() if key not in rest}}
+    probes: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    pair_loss: PairLoss
+    neighbors: Neighbors
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:
@@ -81,39 +106,34 @@ class Params(Section):
 
     def references(self) -> Iterator[tuple[str, str, Iterable[str]]]:
         """Yield (key, value, allowed values) for each parameter that names a section or a module."""
-        yield "study", self.study, set(self.studies)
+        yield "study", self.study, self.studies
+        for i, row in enumerate(self.rows):
+            yield f"rows.{i}", row, self.encoders
+        for name, dataset in self.datasets.items():
+            yield f"datasets.{name}.source", str(dataset.get("source")), plugins.names("sources")
         for name, study in self.studies.items():
-            yield f"studies.{name}.source", study.source, plugins.names("sources")
-            for slot in ("primary", "transfer"):
-                yield (
-                    f"studies.{name}.{slot}",
-                    getattr(study, slot),
-                    set(plugins.member("sources", study.source).DATASETS),
-                )
-        for name, encoder in self.encoders.items():
-            yield f"encoders.{name}.method", encoder.method, plugins.names("methods")
-            yield f"encoders.{name}.backbone", encoder.backbone, plugins.names("backbones")
-            yield f"encoders.{name}.policy", encoder.policy, set(self.policies)
+            yield f"studies.{name}.primary", study.primary, self.datasets
+            yield f"studies.{name}.transfer", study.transfer, set(self.datasets) - {study.primary}
+        for family in ("methods", "backbones", "probes"):
+            for name in getattr(self, family):
+                yield f"{family}.{name}", name, plugins.names(family)
+        for name, entry in self.encoders.items():
+            yield f"encoders.{name}.method", entry.method, self.methods
+            yield f"encoders.{name}.backbone", entry.backbone, self.backbones
+            if entry.policy is not None:
+                yield f"encoders.{name}.policy", entry.policy, {CIFAR_POLICY, *self.policies}
 
     @model_validator(mode="after")
-    def parts_fit_together(self) -> Self:
-        for name, study in self.studies.items():
-            if study.primary == study.transfer:
-                raise ValueError(f"studies.{name}.transfer = {study.transfer!r}: must differ from `primary`")
-            if study.source == "local" and not study.folder:
-                raise ValueError(f"studies.{name}.folder = {study.folder!r}: the source `local` needs a folder")
-        for name, encoder in self.encoders.items():
-            for member in (encoder.method, encoder.backbone):
-                if member not in type(self).model_fields:
-                    raise ValueError(
-                        f"encoders.{name}: {member!r} has no section here, or no class in vicreg/sections.py"
-                    )
-            if encoder.method == "pretrained" and encoder.backbone != "resnet50":
-                raise ValueError(
-                    f"encoders.{name}.backbone = {encoder.backbone!r}: the published weights are resnet50's"
-                )
-        if not self.probes.names():
-            raise ValueError("probes: there must be one at least")
+    def members_are_valid(self) -> Self:
+        """Import every member that is named, and validate its parameters, those of each row included."""
+        for name in self.datasets:
+            self.source_params(name)
+        for name, values in self.probes.items():
+            member_params("probes", name, values, f"probes.{name}")
+        for name in self.encoders:
+            self.method_params(name), self.backbone_params(name), self.optimizer_of(name), self.schedule_of(name)
+            if self.policy(name) is None and member_class("methods", self.encoders[name].method).trains:
+                raise ValueError(f"encoders.{name}.policy: missing; its method trains on views")
         return self
 
     @property
@@ -121,32 +141,92 @@ class Params(Section):
         """The block of `studies` that `study` names."""
         return self.studies[self.study]
 
-    def section(self, name: str) -> dict[str, Any]:
-        """The numbers of the method or backbone of this name, as keyword arguments."""
-        return getattr(self, name).model_dump()
-
-    def encoder(self, name: str) -> Encoder:
+    def row(self, name: str) -> Row:
         """The entry of `encoders` of this name; raises ParamsError that lists the others."""
         if name not in self.encoders:
             raise ParamsError(f"there is no encoder {name!r} in params.yaml; choose from {', '.join(self.encoders)}")
         return self.encoders[name]
 
-    def not_run(self, encoder: str) -> str | None:
-        """Why this encoder does not take part, in words; None where it does."""
-        if self.encoder(encoder).method == "published" and self.pretrained.weights is None:
-            return "not run: `pretrained.weights` names no file"
-        return None
+    def source_params(self, dataset: str) -> Section:
+        values = {key: value for key, value in self.datasets[dataset].items() if key != "source"}
+        source = str(self.datasets[dataset]["source"])
+        names = member_class("sources", source).DATASETS
+        if names and dataset not in names:
+            raise ValueError(f"datasets.{dataset}.source = {source!r}: it has {', '.join(sorted(names))}")
+        return member_params("sources", source, values, f"datasets.{dataset}")
+
+    def method_params(self, row: str) -> Section:
+        entry = self.encoders[row]
+        values = {**self.methods[entry.method], **entry.method_params}
+        return self.sized("methods", entry.method, values, f"methods.{entry.method} (encoders.{row})")
+
+    def backbone_params(self, row: str) -> Section:
+        entry = self.encoders[row]
+        values = {**self.backbones[entry.backbone], **entry.backbone_params}
+        return self.sized("backbones", entry.backbone, values, f"backbones.{entry.backbone} (encoders.{row})")
+
+    def sized(self, family: str, name: str, values: dict[str, Any], key: str) -> Section:
+        """A member's parameters, of which the study's sizes give those that neither its section nor the row does."""
+        fields = member_class(family, name).Params.model_fields
+        sizes = {size: getattr(self.sizes, size) for size in ("width", "projector_width") if size in fields}
+        return member_params(family, name, {**sizes, **values}, key)
+
+    def policy(self, row: str) -> Policy | None:
+        entry = self.encoders[row]
+        if entry.policy is None:
+            return None
+        base = {CIFAR_POLICY: self.aug, **self.policies}[entry.policy]
+        return validated(Policy, {**base.model_dump(), **entry.policy_params}, f"encoders.{row}.policy_params")
+
+    def optimizer_of(self, row: str) -> Optimizer:
+        values = {**self.optimizer.model_dump(), **self.encoders[row].optimizer}
+        return validated(Optimizer, values, f"encoders.{row}.optimizer")
+
+    def schedule_of(self, row: str) -> Schedule:
+        values = {**self.schedule.model_dump(), **self.encoders[row].schedule}
+        return validated(Schedule, values, f"encoders.{row}.schedule")
+
+
+def member_class(family: str, name: str) -> Any:
+    """The class of a member; raises ValueError where its file does not define what the family's contract asks for."""
+    try:
+        found = plugins.member_class(family, name, BASES[family])
+    except (TypeError, LookupError) as error:
+        raise ValueError(str(error)) from error
+    lacking = [name for name in required(family, found) if getattr(found, name) is getattr(BASES[family], name)]
+    if lacking or not issubclass(found.Params, Section):
+        raise ValueError(f"{found.__module__}.{found.__name__} must define {', '.join(lacking) or 'Params, a Section'}")
+    return found
+
+
+def required(family: str, member: Any) -> tuple[str, ...]:
+    if family == "methods":
+        return ("forward",) if member.trains else ()
+    return {"backbones": ("forward",), "probes": ("fit",), "sources": ("load",)}[family]
+
+
+def member_params(family: str, name: str, values: dict[str, Any], key: str) -> Section:
+    return validated(member_class(family, name).Params, values, key)
+
+
+def validated(section: Any, values: dict[str, Any], key: str) -> Any:
+    """Validate values as a section; raises ValueError whose lines begin with `key`."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        lines = [describe(problem, key, list(section.model_fields)) for problem in error.errors()]
+        raise ValueError("\n  ".join(lines)) from error
 
 
 def load(path: Path | str = "params.yaml") -> Params:
-    """Read and validate the parameters at `path`, in YAML 1.2 as DVC writes it (so that 1e-4 is a number).
+    """Read and validate the parameters at `path`.
 
     Raises ParamsError naming every key that is unknown, missing, of the wrong type or out of range.
     """
     try:
-        values = yaml.read(Path(path))
-    except (OSError, ValueError, YAMLError) as error:
-        raise ParamsError(f"{path} cannot be read as parameters: {yaml.reason(error)}") from error
+        values = yaml.load(path)
+    except (OSError, ValueError) as error:
+        raise ParamsError(f"{path} cannot be used: {error}") from error
     return validate(values, str(path))
 
 
@@ -155,25 +235,20 @@ def validate(values: Any, origin: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        found = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # of a file without any, last
-    problems = [f"  {describe(problem)}" for problem in found]
-    told = problems[:MOST_PROBLEMS]
-    more = [f"  and {len(problems) - len(told)} more"] if len(problems) > len(told) else []
-    raise ParamsError("\n".join([f"{origin} cannot be used:", *told, *more]))
+        lines = [f"  {describe(problem, '', list(Params.model_fields))}" for problem in error.errors()]
+    raise ParamsError("\n".join([f"{origin} cannot be used:", *lines]))
 
 
-def describe(problem: Any) -> str:
+def describe(problem: Any, prefix: str, allowed: list[str]) -> str:
     """One line for one of pydantic's problems: the key, the value, what is allowed."""
-    first, *inner = problem["loc"] or ("",)
-    location = [str(part) for part in (first, *inner) if part != ""]
-    if first == "policies":
-        location = location[1:]  # which the file does not have
+    location = [prefix] * bool(prefix) + [str(part) for part in problem["loc"]]
     key = ".".join(location) or "the file"
     if problem["type"] == "extra_forbidden":
-        return yaml.shown(f"{key}: unknown key; see the comments of params.yaml for those there are")
+        there = f"; there are {', '.join(allowed)}" if len(problem["loc"]) == 1 else ""
+        return f"{key}: unknown key{there}"
     if problem["type"] == "missing":
-        return yaml.shown(f"{key}: missing")
+        return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if problem["type"] == "value_error":
-        return yaml.shown(f"{key}: {message}" if location else message)
-    return yaml.shown(f"{key} = {yaml.brief(problem['input'])}: {message[0].lower()}{message[1:]}")
+        return f"{key}: {message}" if location else message
+    return f"{key} = {problem['input']!r:.80}: {message[0].lower()}{message[1:]}"

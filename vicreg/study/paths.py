@@ -1,9 +1,9 @@
-"""Places: where the files of a study lie, as dvc.yaml has them."""
+"""Where the files of a study lie, as dvc.yaml has them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-SLOTS = ("primary", "transfer")
+ROLES = ("primary", "transfer")
 
 
 @dataclass(frozen=True)
@@ -13,17 +13,27 @@ class Paths:
     study: str
     root: Path = Path()
 
-    def data(self, name: str) -> Path:
-        return self.root / "data" / self.study / f"{name}.npz"
+    def recipe(self, row: str) -> Path:
+        return self.root / "recipes" / self.study / f"{row}.yaml"
 
-    def model(self, encoder: str) -> Path:
-        return self.root / "models" / self.study / f"{encoder}.safetensors"
+    def settings(self, stage: str) -> Path:
+        return self.root / "recipes" / self.study / "stages" / f"{stage}.yaml"
 
-    def heads(self, encoder: str) -> Path:
-        return self.root / "models" / self.study / "probes" / f"{encoder}.safetensors"
+    def data(self, role: str) -> Path:
+        return self.root / "data" / self.study / role
 
-    def features(self, encoder: str, slot: str) -> Path:
-        return self.root / "features" / self.study / f"{encoder}-{slot}.npz"
+    @property
+    def split(self) -> Path:
+        return self.root / "data" / self.study / "split.npz"
+
+    def model(self, row: str) -> Path:
+        return self.root / "models" / self.study / f"{row}.safetensors"
+
+    def probes(self, row: str) -> Path:
+        return self.root / "models" / self.study / "probes" / f"{row}.safetensors"
+
+    def features(self, row: str, role: str) -> Path:
+        return self.root / "features" / self.study / f"{row}-{role}.npz"
 
     def result(self, name: str) -> Path:
         return self.root / "results" / self.study / f"{name}.json"

@@ -1,39 +1,34 @@
-"""Registry: models that MLflow serves by name, each state of one a version, and an alias for the best version."""
+"""Models that MLflow serves by name, each state of one a version, and an alias for the best version."""
 
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from vicreg.tracking import runs
+from vicreg.tracking.runs import Run
+from vicreg.tracking.store import store, tracking_uri
 
 ALIAS = "best"
-VARIABLE = "MLFLOW_TRACKING_URI"
 REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
-
-
-def alone() -> AbstractContextManager:
-    """Only one process of this repository at a time registers models."""
-    return runs.locked(runs.tracking_uri(), "models")
 
 
 def find(name: str, digest: str) -> str | None:
     """The version of the model `name` that was registered with this digest; None where there is none."""
-    client, _ = runs.store(runs.tracking_uri())
+    client, _ = store(tracking_uri())
     versions = client.search_model_versions(f"name = '{name}'")
-    return next((str(found.version) for found in versions if found.tags.get("digest") == digest), None)
+    return next((str(version.version) for version in versions if version.tags.get("digest") == digest), None)
 
 
 def register(
-    run: runs.Run,
+    run: Run,
     name: str,
+    folder: Path,
     *,
     loader: str,
-    folder: Path,
     example: np.ndarray,
     classes: tuple[str, ...],
     tags: Mapping[str, str],
@@ -41,10 +36,10 @@ def register(
 ) -> str:
     """Log a model to the run, register it and return its version.
 
-    loader, folder: the module whose `_load_pyfunc` makes a model of the files in the folder. Nothing is pickled: the
-        model carries the files, and the package that reads them.
-    example: some images (N, 32, 32, 3) uint8. classes: their names, in the order of the probabilities.
-    tags: of the version; `digest` is what `find` goes by.
+    folder, loader: files, and the module whose `_load_pyfunc` makes a model of them. Nothing is pickled: the model
+        carries the files, and the package that reads them.
+    example: some images (N, H, W, 3) uint8. classes: their names, in the order of the probabilities.
+    tags: of the version; `find` goes by `digest`, `set_best_alias` by `val_top1`, and by `trained_on` and `tested_on`.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -52,7 +47,7 @@ def register(
 
     images = TensorSpec(np.dtype(np.uint8), (-1, *example.shape[1:]))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, len(classes)))
-    with fluently(run):
+    with active_run(run):
         logged = mlflow.pyfunc.log_model(
             name=name,
             loader_module=loader,
@@ -60,47 +55,42 @@ def register(
             code_paths=[str(Path(__file__).parents[1])],
             signature=ModelSignature(Schema([images]), Schema([probabilities])),
             input_example=example,
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            pip_requirements=[f"{package}=={metadata.version(package).partition('+')[0]}" for package in REQUIREMENTS],
             metadata={"classes": list(classes), **tags},
             registered_model_name=name,
             tags=dict(tags),
         )
-    found = str(logged.registered_model_version)
-    run.client.update_model_version(name, found, description)
-    return found
+    version = str(logged.registered_model_version)
+    run.client.update_model_version(name, version, description)
+    return version
 
 
 @contextmanager
-def fluently(run: runs.Run) -> Iterator[None]:
-    """Let MLflow's functions that go by global state mean this run."""
+def active_run(run: Run) -> Iterator[None]:
+    """Make `run` MLflow's active run, for its functions that go by global state."""
     import mlflow
 
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # uv's environments have no pip to name
-    before = os.environ.get(VARIABLE)
+    before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(run.client.tracking_uri)
     try:
         with mlflow.start_run(run_id=run.id, log_system_metrics=False):
             yield
     finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # forgets the variable too, which it had set
-        if before is not None:
-            os.environ[VARIABLE] = before
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is right, and unsets the variable
 
 
-def version(package: str) -> str:
-    """The installed version, without what says for which machine it was built."""
-    return metadata.version(package).partition("+")[0]
+def set_best_alias(name: str, version: str) -> str:
+    """Move the alias to `version`, unless it names one with a higher `val_top1`; return the aliased version.
 
-
-def point(name: str, version: str) -> str:
-    """Let the alias name this version, unless it names one that did better on the same test images; return which."""
-    client, _ = runs.store(runs.tracking_uri())
+    Test images decide nothing, so that their accuracy stays an estimate. Versions of other data are not compared.
+    """
+    client, _ = store(tracking_uri())
     new = client.get_model_version(name, version).tags
-    aliases = client.get_registered_model(name).aliases
-    if ALIAS in aliases:
-        held = client.get_model_version_by_alias(name, ALIAS)
-        same = held.tags.get("tested_on") == new["tested_on"]
-        if same and float(held.tags["top1"]) > float(new["top1"]):
-            return str(held.version)
+    if ALIAS in client.get_registered_model(name).aliases:
+        holder = client.get_model_version_by_alias(name, ALIAS)
+        comparable = all(holder.tags.get(key) == new[key] for key in ("trained_on", "tested_on"))
+        if comparable and float(holder.tags["val_top1"]) > float(new["val_top1"]):
+            return str(holder.version)
     client.set_registered_model_alias(name, ALIAS, version)
     return version

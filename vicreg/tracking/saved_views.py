@@ -1,39 +1,28 @@
-"""Run lists: what MLflow's page of runs offers under `Views`: which runs, in which order, with which columns.
+"""Views: what MLflow's page of runs offers above its table, listed in saved_views.yaml.
 
-The page keeps them as tags of the experiment, compressed JSON, as of MLflow 3.17; a page that does not know them offers
-none. What a list leaves out is as the page has it by default.
+The page keeps them as tags of the experiment, compressed JSON, as of MLflow 3.17; other pages may offer none.
 """
 
 import json
 import zlib
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
-KEY = "mlflow.sharedViewState."
-ABOUT = ["attributes.Dataset", "tags.experiment"]  # columns of every list
-LISTS: dict[str, dict[str, Any]] = {
-    "By study": {"columns": ["tags.stage", "tags.encoder", "tags.probe", "metrics.top1", "attributes.Models"]},
-    "Probes, best first": {
-        "filter": "tags.stage = 'linear_eval'",
-        "order": "metrics.`top1`",
-        "columns": ["tags.encoder", "tags.probe", "metrics.top1", "metrics.top5"],
-    },
-    "Pretrainings, best first": {
-        "filter": "tags.stage = 'pretrain'",
-        "order": "metrics.`online/top1`",  # by time, the page would fold runs into their study's
-        "columns": ["tags.encoder", "metrics.online/top1", "metrics.loss", "metrics.effective_rank", "params.epochs"],
-    },
-}
+from vicreg.io import yaml
+
+COMMON = ["attributes.Dataset", "tags.experiment"]  # columns of every view
 
 
 def tags() -> dict[str, str]:
-    """The lists as tags of an experiment."""
-    return {f"{KEY}vicreg{number}": saved(name, **about) for number, (name, about) in enumerate(LISTS.items())}
+    """The views as tags of an experiment."""
+    views: dict[str, dict[str, Any]] = yaml.load(Path(__file__).with_suffix(".yaml"))
+    return {f"mlflow.sharedViewState.vicreg{n}": pack(name, **view) for n, (name, view) in enumerate(views.items())}
 
 
-def saved(name: str, *, columns: list[str], filter: str = "", order: str = "attributes.start_time") -> str:
-    """A list as MLflow's page saves it. filter: as in its search field; columns: `tags.encoder`, `metrics.top1`, ..."""
-    chosen = [column.partition(".") for column in [*columns, *ABOUT]]
+def pack(name: str, *, columns: list[str], filter: str = "", order: str = "attributes.start_time") -> str:
+    """A view as MLflow's page saves it."""
+    parts = [column.partition(".") for column in [*columns, *COMMON]]
     state = {
         "searchFilter": filter,
         "orderByKey": order,
@@ -42,7 +31,7 @@ def saved(name: str, *, columns: list[str], filter: str = "", order: str = "attr
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [f"{kind}.`{column}`" for kind, _, column in chosen],
+        "selectedColumns": [f"{kind}.`{column}`" for kind, _, column in parts],
     }
     packed = b64encode(zlib.compress(json.dumps(state).encode())).decode()
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})

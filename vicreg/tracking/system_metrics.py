@@ -1,31 +1,34 @@
-"""Machine: how busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
+"""How busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from vicreg.tracking.texts import try_or_warn
+
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
 PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
-
-log = logging.getLogger(__name__)
+FAILURE = "system metrics are not recorded"
 
 
 @contextmanager
-def watched(run_id: str, uri: str) -> Iterator[None]:
+def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
     """Log system metrics to a run of the store at `uri` while the block runs, and at least once.
 
-    A run that goes on counts on from its last sample. A failure is a warning: measuring must not end the work.
+    Resumed runs continue the step count; errors are logged, never raised.
     """
-    monitor = attempted(lambda: started(run_id, uri))
+    monitor = None
+    with try_or_warn(FAILURE):
+        monitor = start(run_id, uri)
     try:
         yield
     finally:
         if monitor is not None:
-            attempted(lambda: finished(monitor))
+            with try_or_warn(FAILURE):
+                finish(monitor)
 
 
-def started(run_id: str, uri: str) -> Any:
+def start(run_id: str, uri: str) -> Any:
     import psutil
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -41,18 +44,9 @@ def started(run_id: str, uri: str) -> Any:
     return monitor
 
 
-def finished(monitor: Any) -> None:
+def finish(monitor: Any) -> None:
     """Stop the thread, and log what it measured last: it drops what is younger than its interval."""
     monitor.finish()
     monitor.collect_metrics()
     monitor.publish_metrics(monitor.aggregate_metrics())
     monitor.mlflow_logger.flush()
-
-
-def attempted(call: Any) -> Any:
-    """What `call` returns; None and a warning where it fails."""
-    try:
-        return call()
-    except Exception as error:
-        log.warning("system metrics are not recorded: %s", error)
-        return None

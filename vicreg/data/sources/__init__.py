@@ -1,4 +1,1 @@
-"""Sources: where labelled images come from. Each file here is a source that `params.yaml` can name.
-
-Each offers `load(dataset, *, folder, scratch, fraction, seed) -> Images` and ignores what it does not need.
-"""
+"""Sources: where images come from. Each file here is one that `params.yaml` can name; see `vicreg.data.source`."""

@@ -1,29 +1,25 @@
-"""The authors' archives, fetched from their address."""
+"""The authors' CIFAR archives, fetched from their address."""
 
 from pathlib import Path
+from typing import ClassVar
 
-from vicreg.data.cifar_files import LAYOUTS, layout_of, read_archive
+from vicreg.data.cifar_files import LAYOUTS, read_archive
 from vicreg.data.download import fetch
 from vicreg.data.images import Images
+from vicreg.data.source import Source
 
-DATASETS = tuple(LAYOUTS)
-
-ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 ALTERNATIVE = "Without a network, fetch {url} elsewhere, put it in a folder and set `source: local` with that `folder`."
 
 
-def load(
-    dataset: str, *, folder: Path | None, scratch: Path, fraction: float, seed: int, address: str = ADDRESS
-) -> Images:
-    """Download a dataset's archive into `scratch`, unless it is there, and read it.
+class Official(Source):
+    """Downloads a dataset's archive into `scratch`, unless it is there, checks its MD5 and reads all of it."""
 
-    dataset: "cifar10" or "cifar100".
-    scratch: keeps the archive, and a cut-off download (`.part`) that the next call goes on with.
-    folder, fraction, seed: not needed; the archive is always taken whole.
+    DATASETS = tuple(LAYOUTS)
+    ADDRESS: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/"
 
-    Raises ValueError for another dataset or a damaged archive, ConnectionError when the download fails.
-    """
-    layout = layout_of(dataset)
-    url = address.rstrip("/") + "/" + layout.archive
-    archive = fetch(url, scratch / layout.archive, md5=layout.md5, alternative=ALTERNATIVE.format(url=url))
-    return read_archive(archive, dataset)
+    def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
+        """A cut-off download stays in `scratch` (`.part`); the next call goes on with it."""
+        layout = LAYOUTS[dataset]
+        url = self.ADDRESS + layout.archive
+        archive = fetch(url, scratch / layout.archive, md5=layout.md5, alternative=ALTERNATIVE.format(url=url))
+        return read_archive(archive, dataset)

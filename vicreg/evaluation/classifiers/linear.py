@@ -1,12 +1,12 @@
-"""A linear layer on standardised representations, and the softmax of its scores."""
-
-from typing import Any
+"""A linear layer on standardized representations, and the softmax of its scores."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from vicreg.evaluation.classifier import Classifier
 
 
-class Head(nn.Module):
+class LinearClassifier(Classifier):
     """softmax(weight ((y - mean) scale) + bias): mean, scale (D,), weight (C, D), bias (C,), -inf for no such class."""
 
     mean: Tensor
@@ -15,13 +15,7 @@ class Head(nn.Module):
     bias: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor):
-        super().__init__()
-        for name, tensor in {"mean": mean, "scale": scale, "weight": weight, "bias": bias}.items():
-            self.register_buffer(name, tensor.detach())
-        self.settings: dict[str, Any] = {}
+        super().__init__({"mean": mean, "scale": scale, "weight": weight, "bias": bias})
 
-    def scores(self, y: Tensor) -> Tensor:
-        return torch.addmm(self.bias, (y - self.mean) * self.scale, self.weight.T)
-
-    def forward(self, y: Tensor) -> Tensor:
-        return self.scores(y).softmax(dim=1)
+    def scores(self, features: Tensor) -> Tensor:
+        return torch.addmm(self.bias, (features - self.mean) * self.scale, self.weight.T)

@@ -1,29 +1,27 @@
 """The k-NN probe: the nearest training images by cosine vote for their class (Wu et al., CVPR 2018, section 3.4)."""
 
-import numpy as np
+from collections.abc import Iterator
+
 import torch
 from torch.nn.functional import normalize
 
-from vicreg.evaluation.classifiers.neighbors import Head
-from vicreg.evaluation.metrics import ranked
+from vicreg.evaluation.classifiers.neighbors import NeighborsClassifier
+from vicreg.evaluation.probe import Probe
+from vicreg.io.section import Count, Positive, Section
 
 
-def guess(
-    train: np.ndarray,
-    labels: np.ndarray,
-    test: np.ndarray,
-    *,
-    classes: int,
-    seed: int,
-    device: torch.device,
-    k: int = 200,
-    temperature: float = 0.07,
-) -> tuple[list[np.ndarray], dict, Head]:
-    """Guesses by the votes exp(similarity / temperature) of the k nearest; of all where there are fewer than k.
+class Params(Section):
+    """Votes are exp(similarity / temperature) of the k nearest; of all where there are fewer than k."""
 
-    `seed` is not needed: nothing is drawn.
-    """
-    k = min(k, len(train))
-    bank = normalize(torch.from_numpy(train).to(device))
-    head = Head(bank, torch.from_numpy(labels).to(device), classes=classes, k=k, temperature=temperature)
-    return [ranked(head.scores(torch.from_numpy(test).to(device)).cpu().numpy())], {"k": k}, head
+    k: Count = 200
+    temperature: Positive = 0.07
+
+
+class KNN(Probe):
+    Params = Params
+
+    def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[NeighborsClassifier]:
+        self.chosen = {"k": min(self.params.k, len(features))}
+        bank = normalize(torch.from_numpy(features).to(device))
+        settings = {"num_classes": num_classes, "temperature": self.params.temperature, **self.chosen}
+        yield NeighborsClassifier(bank, torch.from_numpy(labels).to(device), **settings)

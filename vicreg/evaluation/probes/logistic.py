@@ -1,78 +1,71 @@
 """The logistic probe: scikit-learn's regression to its optimum, with C chosen on a part of the training features."""
 
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from vicreg.evaluation.classifiers.linear import Head
-from vicreg.evaluation.metrics import ranked, standardisation
+from vicreg.evaluation.classifiers.linear import LinearClassifier
+from vicreg.evaluation.metrics import fit_scaler
+from vicreg.evaluation.probe import Probe
+from vicreg.io.section import Count, Positive, Section
 
 
-def guess(
-    train: np.ndarray,
-    labels: np.ndarray,
-    test: np.ndarray,
-    *,
-    classes: int,
-    seed: int,
-    device: Any,
-    C: list[float],
-    holdout: float = 0.2,
-    max_iter: int = 300,
-    standardise: bool = True,
-) -> tuple[list[np.ndarray], dict, Head]:
-    """Guesses of the regression fitted to all training features with the C that did best on the part held out.
+class Params(Section):
+    """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
 
-    `device` is the head's: scikit-learn computes on the CPU. A fit that stops at `max_iter` is told in the settings.
-    Raises ValueError where C is to be chosen and a class has a single training image.
+    C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    max_iter: Count = 300
+    standardize: bool = True
+
+
+class Logistic(Probe):
+    """The regression fitted to all training features, on the CPU, with the C that did best on the part held out.
+
+    Whether the fit ended before `max_iter` is in `chosen`. A class without training images gets the probability 0.
     """
-    from sklearn.model_selection import train_test_split
 
-    mean, scale = standardisation(train) if standardise else (np.zeros_like(train[0]), np.ones_like(train[0]))
-    train, test = (train - mean) * scale, (test - mean) * scale
-    settings: dict[str, Any] = {"C": C[0]}
-    if len(C) > 1:
-        check_enough(labels)
-        size = max(classes, round(holdout * len(train)))
-        fit_part, held_out = train_test_split(np.arange(len(train)), test_size=size, stratify=labels, random_state=seed)
-        trials = {}
-        for value in C:
-            model = fitted(train[fit_part], labels[fit_part], value, max_iter)
-            trials[str(value)] = float(model.score(train[held_out], labels[held_out]))
-        settings = {"C": max(C, key=lambda value: trials[str(value)]), "held_out_top1": trials}
-    model = fitted(train, labels, settings["C"], max_iter)
-    scores = np.full((len(test), classes), -np.inf)
-    scores[:, model.classes_] = model.predict_log_proba(test)
-    settings["converged"] = bool(model.n_iter_.max() < max_iter)
-    return [ranked(scores)], settings, as_head(model, classes, mean, scale).to(device)
+    Params = Params
 
+    def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
+        """Raises ValueError where C is to be chosen and a class has a single training image."""
+        mean, scale = fit_scaler(features, self.params.standardize)
+        features = (features - mean) * scale
+        self.chosen = {"C": self.params.C[0]}
+        if len(self.params.C) > 1:
+            self.choose(features, labels, num_classes, seed)
+        model = self.regression(features, labels, self.chosen["C"])
+        self.chosen["converged"] = bool(model.n_iter_.max() < self.params.max_iter)
+        weight, bias = np.zeros((num_classes, len(mean)), mean.dtype), np.full(num_classes, -np.inf, mean.dtype)
+        if len(model.classes_) == 2:  # scikit-learn keeps one row then: the score of the second class, the first has 0
+            weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0, model.intercept_[0]]
+        else:
+            weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        yield LinearClassifier(*map(torch.from_numpy, (mean, scale, weight, bias))).to(device)
 
-def as_head(model: Any, classes: int, mean: np.ndarray, scale: np.ndarray) -> Head:
-    """The regression as a head; a class that no training image has gets the probability 0."""
-    weight, bias = np.zeros((classes, len(mean)), mean.dtype), np.full(classes, -np.inf, mean.dtype)
-    if len(model.classes_) == 2:  # scikit-learn keeps one row then: the score of the second class, the first has 0
-        weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0, model.intercept_[0]]
-    else:
-        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return Head(*(torch.from_numpy(part) for part in (mean, scale, weight, bias)))
+    def choose(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> None:
+        from sklearn.model_selection import train_test_split
 
+        if single := int((np.bincount(labels) == 1).sum()):
+            raise ValueError(
+                f"the probe logistic holds out a part of each class to choose C, but {single} classes have a single "
+                "training image: raise the fraction `probe`, or name one value in `probes.logistic.C`"
+            )
+        size, trials = max(num_classes, round(self.params.val_fraction * len(labels))), {}
+        fit, val = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
+        for C in self.params.C:
+            trials[str(C)] = float(self.regression(features[fit], labels[fit], C).score(features[val], labels[val]))
+        self.val_top1 = max(trials.values())
+        self.chosen = {"C": max(self.params.C, key=lambda C: trials[str(C)]), "held_out_top1": trials}
 
-def check_enough(labels: np.ndarray) -> None:
-    """Raise ValueError where a class has one training image: it cannot both fit the regression and help to choose C."""
-    single = int((np.bincount(labels) == 1).sum())
-    if single:
-        raise ValueError(
-            f"the probe logistic holds out a part of each class to choose C, but {single} classes have a single "
-            "training image: raise the fraction `probe`, or name one value in `probes.logistic.C`"
-        )
+    def regression(self, features: np.ndarray, labels: np.ndarray, C: float) -> Any:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
 
-
-def fitted(features: np.ndarray, labels: np.ndarray, C: float, max_iter: int) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():  # told as `converged` instead
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=C, max_iter=max_iter).fit(features, labels)
+        with warnings.catch_warnings():  # told as `converged` instead
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return LogisticRegression(C=C, max_iter=self.params.max_iter).fit(features, labels)

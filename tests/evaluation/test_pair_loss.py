@@ -1,0 +1,141 @@
+"""Pair losses are the method's own, of two images: 0 for an image and itself, and its pictures are those compared."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from vicreg.augment.policy import Policy
+from vicreg.data.images import Images
+from vicreg.evaluation.pair_loss import anchor_and_others, evaluate_pairs
+from vicreg.methods.vicreg import VICReg
+from vicreg.nn.encoder import Encoder
+from vicreg.nn.method import Method
+from vicreg.serving import compare_images
+
+CPU = torch.device("cpu")
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+IMAGES = Images(
+    PIXELS, np.array([0, 1, 2, 0, 1, 2]), np.full(6, "test", "<U5"), ("cat", "dog", "fox"), "made up", False
+)
+BATCH = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
+
+
+class Flat(nn.Module):
+    num_features = 3072
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+class Plain(Method):
+    """A method with the default pair loss."""
+
+    def __init__(self, projector: nn.Module | None):
+        super().__init__(Encoder(Flat()), None, num_images=6)
+        self.projector = projector
+
+
+def vicreg(**params: Any) -> VICReg:
+    torch.manual_seed(0)
+    return VICReg(Encoder(Flat()), VICReg.Params(projector_width=5, projector_depth=1, **params), num_images=6)
+
+
+def embed(method: Method, images: Tensor) -> Tensor:
+    z = method.embed(images)
+    assert z is not None
+    return z
+
+
+def compared(method: Method, num_negatives: int = 2) -> dict[str, Any]:
+    numbers: dict[str, Any] = {"num_pairs": 6, "num_negatives": num_negatives, "seed": 0, "device": CPU}
+    return evaluate_pairs(method, IMAGES, Policy(flip=0.5), **numbers)
+
+
+def test_vicregs_pair_loss_is_its_objective_on_a_batch_of_two():
+    method = vicreg()
+    result = compared(method)
+    assert result["term"] == "invariance" and "read the invariance" in result["explanation"]
+    assert result["same"]["invariance"] == 0
+    assert result["same"]["variance"] == pytest.approx(0.99)  # two equal rows: gamma - sqrt(epsilon)
+    z = embed(method, BATCH)
+    distances = sorted(float((z[i] - z[j]).square().mean()) for i in range(6) for j in range(6) if i != j)
+    for entry in result["against"]:
+        distance = float((z[entry["image"]] - z[result["image"]]).square().mean())
+        assert entry["invariance"] == pytest.approx(distance, rel=1e-4)
+    assert distances[0] <= result["different"]["invariance"] <= distances[-1]
+
+
+def test_any_methods_pair_loss_is_a_distance_on_the_sphere():
+    method = Plain(nn.Linear(3072, 5))
+    result = compared(method)
+    assert result["term"] == "distance" and result["explanation"].startswith(method.pair_explanation)
+    assert result["same"]["distance"] == 0
+    z = embed(method, BATCH)
+    for entry in result["against"]:
+        expected = 2 - 2 * cosine_similarity(z[entry["image"]], z[result["image"]], dim=0)
+        assert entry["distance"] == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_the_pictures_are_those_that_were_compared():
+    result = compared(vicreg())
+    classes = [entry["class"] for entry in result["against"]]
+    assert classes[0] == result["anchor"] and len(set(classes)) == 3
+    assert IMAGES.classes[IMAGES.labels[result["image"]]] == result["anchor"]
+    assert [IMAGES.classes[IMAGES.labels[entry["image"]]] for entry in result["against"]] == classes
+    anchor = PIXELS[result["image"]]
+    for text in result["anchor_views"]["pixels"]:
+        view = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(32, 32, 3)
+        assert any(np.array_equal(view, image) for image in (anchor, anchor[:, ::-1]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "negatives", "expected"),
+    [
+        ([3, 1, 2, 1, 3], 5, (0, [4, 1, 2])),
+        ([3, 1, 2, 1], 1, (1, [3, 0])),
+        ([3, 1, 2], 5, (0, [1, 2])),
+        ([1, 1], 5, (0, [1])),
+    ],
+)
+def test_the_anchor_has_one_of_its_class_and_others(labels, negatives, expected):
+    assert anchor_and_others(np.array(labels), negatives) == expected
+
+
+def test_a_method_without_a_projector_has_no_pair_loss():
+    assert compared(Plain(None)) == {"not_run": "it has no projector, behind which the loss lives"}
+
+
+# --- Two images of one's own -----------------------------------------------------------------------------------
+
+
+def table(monkeypatch: pytest.MonkeyPatch, method: Method, names: tuple[str, str] = ("a.png", "b.png")) -> str:
+    monkeypatch.setattr(compare_images, "load_method", lambda file: method)
+    return compare_images.compare(Path("x.safetensors"), PIXELS[:2], names, CPU)
+
+
+def test_two_images_are_compared_with_each_and_itself(monkeypatch):
+    method = vicreg(invariance=7.0)
+    text = table(monkeypatch, method)
+    z = embed(method, BATCH[:2])
+    line = next(line for line in text.splitlines() if line.startswith("a.png and b.png"))
+    expected = [float(term) for term in method.pair_terms(z[0], z[1]).values()]
+    np.testing.assert_allclose([float(cell) for cell in line.split()[3:]], expected, atol=1e-4)
+    assert text.startswith("The loss between two images, by x.safetensors") and "read the invariance" in text
+    assert re.search(r"^ +loss +invariance +variance +covariance$", text, re.MULTILINE)
+    assert re.search(r"^b\.png and itself +\d+\.\d+ +0\.0000 ", text, re.MULTILINE)
+
+
+def test_one_image_given_twice_is_compared_with_itself(monkeypatch):
+    text = table(monkeypatch, vicreg(), ("a.png", "a.png"))
+    assert len(re.findall(r"^a\.png", text, re.MULTILINE)) == 1 and "a.png and itself" in text
+
+
+def test_comparing_images_needs_a_projector(monkeypatch):
+    with pytest.raises(ValueError, match=r"x\.safetensors cannot compare images, it has no projector"):
+        table(monkeypatch, Plain(None))

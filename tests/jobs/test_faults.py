@@ -1,0 +1,181 @@
+"""Whatever goes wrong around a pretraining is one clear message, and what was good before is still good."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import conftest
+import pytest
+import torch
+from conftest import Repository, digest
+
+import stages.pretrain
+from vicreg.jobs import pretrain
+
+WEIGHTS = Path("models/embedded/cifar_aug.safetensors")
+COMMAND = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
+
+
+@pytest.fixture
+def study(finished_study: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A finished study whose folder is the current one, as a stage has it, and whose checkpoints are gone."""
+    repository = finished_study.copy(tmp_path / "repository")
+    repository.run("rm", "-rf", ".vicreg/pretrain")
+    for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DVC_ROOT", str(repository.folder))
+    monkeypatch.chdir(repository.folder)
+    return repository
+
+
+def change(repository: Repository, key: str, value: Any) -> None:
+    """Set a parameter, named with dots, and resolve it into recipes."""
+    conftest.change(repository.folder / "params.yaml", key, value)
+    repository.run(sys.executable, "-m", "stages.recipes")
+
+
+def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, capfd: pytest.CaptureFixture) -> None:
+    before = digest(WEIGHTS)
+    stages.pretrain.main("cifar_aug")
+    assert digest(WEIGHTS) == before
+    capfd.readouterr()
+    WEIGHTS.unlink()
+    stages.pretrain.main("cifar_aug")
+    assert digest(WEIGHTS) == before
+    assert "going on in epoch 2, after 0 steps, from " in capfd.readouterr().out
+
+
+def test_a_recipe_that_changes_meanwhile_stops_it(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(WEIGHTS)
+    evaluate_online = pretrain.evaluate_online
+
+    def impatient(*args) -> None:
+        evaluate_online(*args)
+        change(study, "optimizer.base_lr", 0.2)
+
+    monkeypatch.setattr(pretrain, "evaluate_online", impatient)
+    WEIGHTS.unlink()
+    with pytest.raises(pretrain.RecipeChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
+        stages.pretrain.main("cifar_aug")
+    assert not WEIGHTS.exists()
+    change(study, "optimizer.base_lr", 0.3)
+    monkeypatch.setattr(pretrain, "evaluate_online", None)  # no epoch is trained again
+    stages.pretrain.main("cifar_aug")
+    assert digest(WEIGHTS) == before
+
+
+def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
+    before = digest(WEIGHTS)
+    models = WEIGHTS.parent
+    study.run("rm", "-rf", str(models))
+    models.write_text("a file, where a folder should be")
+    said = study.run(*COMMAND, fails=True)
+    assert "error: models/embedded/cifar_aug.safetensors cannot be written" in said
+    assert "make the folder writable, and run again" in said and "Traceback" not in said
+    models.unlink()
+    assert "going on in epoch 2" in study.run(*COMMAND)
+    assert digest(WEIGHTS) == before
+
+
+@pytest.mark.parametrize("damage", ["cut short", "flipped"])
+def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str) -> None:
+    before = digest(WEIGHTS)
+    file = Path("data/embedded/primary/pixels.npy")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.unlink()  # it may be a link into DVC's cache
+    file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    said = study.run(*COMMAND, fails=True)
+    assert "error: data/embedded/primary" in said and "damaged" in said
+    assert "Traceback" not in said
+    assert digest(WEIGHTS) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None:
+    change(study, "device", "cuda")
+    said = study.run(*COMMAND, fails=True)
+    assert "error: device = 'cuda' cannot be used here" in said and "Use `device: auto` or cpu." in said
+    assert "Traceback" not in said
+
+
+def test_too_little_memory_is_one_clear_message(study: Repository) -> None:
+    before = digest(WEIGHTS)
+    change(study, "studies.embedded.width", 1_000_000)  # 36 TB for the first convolution of the first stage
+    said = study.run(*COMMAND, fails=True)
+    assert "error: memory ran out with batch_size = 32 (" in said and "smaller `batch_size`" in said
+    assert "Traceback" not in said
+    assert digest(WEIGHTS) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Signals) -> None:
+    before = digest(WEIGHTS)
+    change(study, "checkpoint_every", 0)
+    change(study, "studies.embedded.epochs", 30)
+    started = study.begin(
+        *COMMAND,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+    )
+    assert started.stdout is not None
+    for line in started.stdout:
+        if line.startswith("epoch 3/30"):
+            started.send_signal(number)
+            break
+    said = started.communicate(timeout=60)[0]
+    assert started.returncode != 0
+    assert "stopped. The same command goes on from epoch " in said and "Traceback" not in said
+    assert digest(WEIGHTS) == before
+    assert {run.info.status for run in study.tracked_runs() if run.data.params.get("epochs") == "30"} == {"KILLED"}
+
+
+def together(study: Repository, names: list[str]) -> list[str]:
+    """What the pretrainings print that start at the same time."""
+    env = {**study.environment, "DVC_ROOT": str(study.folder)}
+    started = [study.begin(sys.executable, "-m", "stages.pretrain", name, env=env) for name in names]
+    said = [process.communicate(timeout=240)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * len(names), said
+    return said
+
+
+def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> None:
+    before = digest(WEIGHTS)
+    (study.folder / "mlflow.db").unlink()
+    WEIGHTS.unlink()
+    change(study, "studies.embedded.epochs", 6)
+    said = together(study, ["cifar_aug", "cifar_aug"])
+    assert sum("this run is under way in process " in text for text in said) == 1
+    assert sum("epoch 6/6: " in text for text in said) == 1
+    [run] = study.tracked_runs()
+    assert run.info.status == "FINISHED"
+    assert digest(WEIGHTS) != before
+
+
+def test_four_that_start_together_on_a_new_database_log_all(study: Repository) -> None:
+    (study.folder / "mlflow.db").unlink()
+    names, file = ["one", "two", "three", "four"], study.folder / "params.yaml"
+    for name in names:
+        conftest.change(file, f"encoders.{name}", {"method": "vicreg", "backbone": "resnet18", "policy": "aug"})
+    change(study, "rows", names)
+    together(study, names)
+    runs = study.tracked_runs()
+    assert sorted(run.data.tags["encoder"] for run in runs) == sorted(names)
+    history = json.loads(Path("results/embedded/pretrain-one.json").read_text())["history"]
+    for run in runs:
+        assert run.info.status == "FINISHED" and run.data.params["seed"] == "0"
+        assert run.data.metrics["loss"] == history[-1]["loss"] and "online/top1" in run.data.metrics
+
+
+def test_a_stage_that_saves_nothing_leaves_the_old_weights(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(WEIGHTS)
+
+    def diverge(*args) -> None:
+        raise RuntimeError("diverged")
+
+    monkeypatch.setattr(pretrain, "evaluate_online", diverge)
+    with pytest.raises(RuntimeError, match="diverged"):
+        stages.pretrain.main("cifar_aug")
+    assert digest(WEIGHTS) == before

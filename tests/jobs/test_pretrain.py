@@ -1,0 +1,55 @@
+"""A pretraining job: what names its checkpoints, and how it is interrupted."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vicreg.data.images import Images
+from vicreg.jobs import pretrain
+from vicreg.study import params, recipe
+
+PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
+PIXELS = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), dtype=np.uint8)
+IMAGES = Images(PIXELS, np.zeros(50, np.int64), np.full(50, "train"), ("x",), "made up", genuine=False)
+
+
+def job(folder: Path, data_key: str = "data", **changes: Any) -> pretrain.Job:
+    row = recipe.resolve(PARAMS.model_copy(update={"precision": "float32", **changes}), "cifar_aug")
+    cpu = torch.device("cpu")
+    return pretrain.Job(row, IMAGES, np.arange(50), None, data_key, cpu, folder, log=lambda line: None)
+
+
+def test_everything_that_shapes_a_run_is_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(num_processes: int = 1, **changes: Any) -> str:
+        return job(tmp_path, **changes).store(num_processes).folder.name
+
+    first = name()
+    assert first == name() == name(checkpoint_every=5.0, data_placement="stream", rows=["random"])
+    optimizer = PARAMS.optimizer.model_copy(update={"base_lr": 0.1})
+    aug = PARAMS.aug.model_copy(update={"flip": 0.4})
+    changes: list[dict[str, Any]] = [{"seed": 1}, {"optimizer": optimizer}, {"aug": aug}, {"data_key": "other"}]
+    assert len({name(**change) for change in changes} | {first, name(2)}) == len(changes) + 2
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    assert name() != first
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_waits_for_the_step_and_a_second_does_not(tmp_path: Path, number: int, error: type) -> None:
+    lines: list[str] = []
+    store, steps = job(tmp_path).store(1), []
+    before = signal.getsignal(number)
+    with pytest.raises(error), pretrain.interruptible(store, lines.append) as interruption:
+        os.kill(os.getpid(), number)
+        steps.append("the rest of the step")
+        interruption.check()
+    with pytest.raises(error), pretrain.interruptible(store, lines.append):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        steps.append("never")
+    assert steps == ["the rest of the step"] and signal.getsignal(number) == before
+    assert "stopped. The same command goes on from the beginning" in lines[0]

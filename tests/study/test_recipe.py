@@ -1,0 +1,94 @@
+"""Recipes: what is in them, what changes them, and what does not."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vicreg.io import code_digest, yaml
+from vicreg.study import params, recipe
+
+FILE = Path(__file__).parents[2] / "params.yaml"
+VALUES = yaml.load(FILE)
+
+
+def resolved(row: str, **changes: Any) -> dict[str, Any]:
+    """The recipe of a row after these changes, keys with __ for dots."""
+    values = copy.deepcopy(VALUES)
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return recipe.resolve(params.validate(values), row).values()
+
+
+def test_a_recipe_holds_all_that_shapes_a_row() -> None:
+    values = resolved("cifar_aug")
+    assert values["method"] == {"name": "vicreg", **VALUES["methods"]["vicreg"], "projector_width": 128}
+    assert values["backbone"] == {"name": "resnet18", "stem": "cifar", "width": 8}
+    assert values["policy"] == {"name": "aug", **VALUES["aug"]}
+    assert values["optimizer"] == VALUES["optimizer"] and values["schedule"] == VALUES["schedule"]
+    assert (values["epochs"], values["batch_size"], values["seed"]) == (10, 64, 0)
+
+
+def test_a_row_has_values_of_its_own() -> None:
+    own = {"optimizer": {"base_lr": 0.06}, "method_params": {"variance": 1.0}, "policy_params": {"flip": 0.0}}
+    entry = VALUES["encoders"]["cifar_aug"] | own | {"epochs": 3, "backbone_params": {"width": 5}}
+    values, other = resolved("cifar_aug", encoders__cifar_aug=entry), resolved("imagenet_aug")
+    assert (values["optimizer"]["base_lr"], values["optimizer"]["name"]) == (0.06, "lars")
+    assert (values["method"]["variance"], values["policy"]["flip"], values["epochs"]) == (1.0, 0.0, 3)
+    assert values["backbone"]["width"] == 5
+    assert resolved("imagenet_aug", encoders__cifar_aug=entry) == other
+
+
+def test_another_rate_leaves_a_row_that_does_not_train() -> None:
+    assert resolved("random", optimizer__base_lr=0.1, studies__embedded__epochs=3) == resolved("random")
+    assert resolved("random", seed=1) != resolved("random")
+
+
+@pytest.mark.parametrize("change", [{"checkpoint_every": 1}, {"data_placement": "stream"}, {"rows": ["cifar_aug"]}])
+def test_what_shapes_no_weight_is_in_no_recipe(change: dict[str, Any]) -> None:
+    assert resolved("cifar_aug", **change) == resolved("cifar_aug")
+
+
+@pytest.mark.parametrize(
+    "change", [{"threads": 1}, {"precision": "float32"}, {"aug__flip": 0.4}, {"protocol": "standard"}]
+)
+def test_what_shapes_weights_is_in_the_recipe(change: dict[str, Any]) -> None:
+    assert resolved("cifar_aug", **change) != resolved("cifar_aug")
+
+
+def test_a_written_recipe_reads_back_as_it_was(tmp_path: Path) -> None:
+    p = params.load(FILE)
+    for row in p.rows:
+        one = recipe.resolve(p, row)
+        recipe.write(one.values(), tmp_path / f"{row}.yaml")
+        assert recipe.read(tmp_path / f"{row}.yaml") == one
+
+
+def test_the_code_of_a_row_is_what_it_runs_through() -> None:
+    trained = code_digest.reached(["vicreg.jobs.trainer", "vicreg.methods.vicreg", "vicreg.backbones.resnet18"])
+    expected = "engine.loop engine.loader engine.optimizers augment.views augment.operators nn.mlp nn.encoder"
+    assert {f"vicreg.{name}" for name in expected.split()} <= trained.keys()
+    names = " ".join(trained)
+    assert not any(word in names for word in ("tracking", "reporting", "data.sources", "random_init", "resnet50"))
+    untrained = code_digest.reached(["vicreg.study.builders", "vicreg.methods.random_init"])
+    assert not any(name.startswith(("vicreg.augment", "vicreg.engine")) for name in untrained)
+
+
+def test_the_published_encoder_waits_for_its_weights() -> None:
+    assert "methods.pretrained.weights" in resolved("resnet50_paper")["not_run"]
+    assert "not_run" not in resolved("resnet50_paper", methods__pretrained__weights="resnet50.pth")
+
+
+def test_a_stage_depends_on_what_it_reads_alone() -> None:
+    def settings(**changes: Any) -> dict[str, Any]:
+        return recipe.stage_settings(params.validate({**copy.deepcopy(VALUES), **changes}))
+
+    before, after = settings(), settings(probes={"linear": VALUES["probes"]["linear"]})
+    assert {name for name in before if before[name] != after[name]} == {"linear_eval", "report"}
+    after = settings(pair_loss={"num_pairs": 3, "num_negatives": 2})
+    assert {name for name in before if before[name] != after[name]} == {"pair_loss", "report"}

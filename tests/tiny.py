@@ -1,0 +1,109 @@
+"""Pixels, methods, states and configurations so small that a test trains them in a moment."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from vicreg.augment.policy import Policy
+from vicreg.backbones import resnet18
+from vicreg.engine import optimizers
+from vicreg.engine.loader import Loader
+from vicreg.engine.loop import LoopConfig, train
+from vicreg.engine.train_state import TrainState
+from vicreg.io import plugins
+from vicreg.methods import vicreg
+from vicreg.nn.encoder import Encoder
+from vicreg.nn.method import Method
+
+CPU = torch.device("cpu")
+POLICY = Policy(scale_min=0.2, flip=0.5, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur=(1, 0))
+SIZES = {"projector_width": 8}  # small values of members' parameters, by their names
+
+
+def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+def encoder(width: int = 2) -> Encoder:
+    return Encoder(resnet18.ResNet18(resnet18.Params(width=width)), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def params(section: Any, **changes: Any) -> Any:
+    """Parameters of a member, small where SIZES has a value for them, as they are by default elsewhere."""
+    return section(**{name: value for name, value in SIZES.items() if name in section.model_fields} | changes)
+
+
+def method(name: str = "vicreg", width: int = 2, num_images: int = 50, seed: int = 0, **changes: Any) -> Any:
+    """A method of this name on a tiny encoder."""
+    member = plugins.member_class("methods", name, Method)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = member(encoder(width), params(member.Params, **changes), num_images=num_images)
+        made.initialize()
+    return made
+
+
+def vicreg_method(**changes: Any) -> vicreg.VICReg:
+    return method("vicreg", **changes)
+
+
+def optimizer(name: str = "adamw", lr: float = 0.01, weight_decay: float = 1e-4) -> optimizers.Optimizer:
+    values = {"momentum": 0.9, "trust_coefficient": 0.001, "scaling": "none"}
+    return optimizers.Optimizer.model_validate({"name": name, "base_lr": lr, "weight_decay": weight_decay, **values})
+
+
+def state(made: Method, name: str = "adamw", lr: float = 0.01, seed: int = 0) -> TrainState:
+    """A training before its first step."""
+    made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainState(made, optimizers.build_optimizer(made, optimizer(name, lr), 16), generator(seed))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def loader(images: np.ndarray | None = None, placement: str = "device") -> Loader:
+    images = pixels() if images is None else images
+    return Loader(images, np.arange(len(images)), CPU, placement)
+
+
+def config(epochs: int = 3, batch_size: int = 16, policy: Policy = POLICY, **changes: Any) -> LoopConfig:
+    return LoopConfig(epochs, batch_size, policy, changes.pop("schedule", lambda step: 1.0), **changes)
+
+
+def run(
+    begun: TrainState,
+    images: Loader | None = None,
+    settings: LoopConfig | None = None,
+    after_step: Callable[[TrainState], None] = lambda state: None,
+) -> list[dict[str, float]]:
+    """Train to the end and return the records of the epochs."""
+    return list(epochs(begun, images, settings, after_step))
+
+
+def epochs(
+    begun: TrainState,
+    images: Loader | None = None,
+    settings: LoopConfig | None = None,
+    after_step: Callable[[TrainState], None] = lambda state: None,
+) -> Iterator[dict[str, float]]:
+    return train(begun, images or loader(), settings or config(), after_step)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Nested states are equal bit for bit."""
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert_same(value, other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    else:
+        assert one == other

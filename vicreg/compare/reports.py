@@ -1,0 +1,120 @@
+"""A study's report, wherever it lies: in a folder, in a git revision or in a DVC experiment."""
+
+import json
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vicreg.compare.frames import flat, in_order
+from vicreg.io import yaml
+
+FILE = "metrics.json"
+CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
+SCORES = ["top1", "top1_low", "top1_high", "top5"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The metrics.json of a study, and its parameters.
+
+    name: what the user called it; origin: where it was found, in words; facts: see `vicreg.reporting.metrics.facts`.
+    scores: a row for each encoder that ran: dataset, probe, encoder, SCORES; gain, gain_low, gain_high may be missing.
+    params: its params.yaml, None where none is certain to be its own.
+    """
+
+    name: str
+    origin: str
+    facts: dict[str, Any]
+    scores: pd.DataFrame
+    params: dict[str, Any] | None = None
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """By key, the name of each dataset, whether it is genuine, its images and fingerprints."""
+        return self.facts["datasets"]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether this project drew the images, a source that older reports call `embedded`."""
+        return self.facts.get("source") in ("synthetic", "embedded")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The study's name, protocol, seed and sizes."""
+        facts = self.facts
+        about = {"study": facts.get("name"), "protocol": facts.get("protocol"), "seed": facts.get("seed")}
+        return flat(about | facts.get("sizes", {}))
+
+
+def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = None) -> Report:
+    """Return the report in the bytes of a metrics.json; raises ValueError, naming `origin`, where it is another file.
+
+    params: those that may be its own, and count where the report has the same study, seed, protocol and sizes.
+    """
+    try:
+        content = json.loads(data)
+        facts = {"recipes": {}} | content["study"]  # how each encoder was trained, which older reports do not tell
+        rows = [
+            {"dataset": dataset, "probe": probe, "encoder": encoder, **numbers}
+            for dataset in facts["datasets"]
+            for encoder, entry in content[dataset].items()
+            for probe, numbers in entry.items()
+            if isinstance(numbers, dict)  # else it says why there are none
+        ]
+        scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, "gain", "gain_low", "gain_high"])
+        if not (scores[SCORES] >= 0).all(axis=None):
+            raise ValueError("an accuracy is no number")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
+    report, params = Report(name, origin, facts, in_order(scores, CELL[:2])), params or {}
+    own = flat(params | params.get("studies", {}).get(params.get("study"), {}))
+    same = all(own.get(key) == value for key, value in report.settings.items() if key != "source")
+    return replace(report, params=params) if same else report
+
+
+def find(given: str) -> Report:
+    """Return the report that `given` names; raises ValueError that says what it could have been.
+
+    given: a folder that holds metrics.json, the name of a study in reports/, a DVC experiment, a git revision, or
+    REVISION:FOLDER for another folder than that of the revision's own study.
+    """
+    current = Path("params.yaml")
+    for file in (Path(given, FILE), Path("reports", given, FILE)):
+        if file.is_file():
+            params = yaml.load(current) if file.parts[0] == "reports" and current.is_file() else None
+            return parse(given, str(file), file.read_bytes(), params)
+    studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}")))
+    available = f"studies here: {studies}" if studies else "there is no study in reports/ here"
+    revision, _, folder = given.partition(":")
+    commit = experiment(revision) or git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    if not commit:
+        raise ValueError(f"{given!r} is no folder with {FILE}, study, git revision or experiment; {available}")
+    params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}")
+    if not (folder or params):
+        raise ValueError(f"{given!r} has no params.yaml that names a study; write {given}:FOLDER, a folder with {FILE}")
+    path = f"{(folder or 'reports/' + params['study']).strip('/')}/{FILE}"
+    text = git("show", f"{commit}:./{path}")
+    if text is None:
+        raise ValueError(f"{given!r} (commit {commit[:10]}) holds no {path}: commit the reports, or {available}")
+    return parse(given, f"{path} of commit {commit[:10]}", text.encode(), params)
+
+
+def experiment(name: str) -> str | None:
+    """The commit of the DVC experiment of this name, None where there is none; raises ValueError for several."""
+    lines = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or "").splitlines()
+    commits = {line.split()[0] for line in lines if line.count("/") == 4 and line.rpartition("/")[2] == name}
+    if len(commits) > 1:
+        some = ", ".join(sorted(commit[:10] for commit in commits))
+        raise ValueError(f"{len(commits)} experiments are called {name!r}: name the commit of one, {some}")
+    return next(iter(commits), None)
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints; None where it fails, or is not there."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode().strip()
+    except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
+        return None

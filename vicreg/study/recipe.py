@@ -1,0 +1,200 @@
+"""A recipe: everything that shapes one row of the tables, as one small file.
+
+It is what the row's pretraining depends on, the key of its checkpoints, the parameters of its MLflow run, and the
+description in its file of weights.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vicreg.augment.policy import Policy
+from vicreg.engine.optimizers import Optimizer, Schedule
+from vicreg.io import atomic, code_digest, plugins, yaml
+from vicreg.io.section import Section
+from vicreg.nn.backbone import Backbone
+from vicreg.nn.method import Method
+from vicreg.study.params import Params
+
+SHAPES = ("vicreg.study.builders",)  # modules that every row runs through ...
+TRAINS = ("vicreg.jobs.trainer", "vicreg.jobs.online_eval")  # ... and those of rows that train
+
+
+class Data(Section):
+    """primary: the dataset that pretrains; image_size: pixels of a side of its images."""
+
+    primary: str
+    protocol: str
+    fractions: dict[str, float]
+    image_size: int
+
+
+class Recipe(Section):
+    """All that shapes a row; what stands below `code` is there only for rows that train.
+
+    method, backbone, policy: their names and their numbers. not_run: why the row does not take part.
+    code: digest of the code that it reaches, see `vicreg.io.code_digest`.
+    """
+
+    study: str
+    row: str
+    seed: int
+    method: dict[str, Any]
+    backbone: dict[str, Any]
+    data: Data
+    not_run: str | None = None
+    code: str
+    policy: dict[str, Any] | None = None
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    online_eval_every: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    compile: bool | str | None = None
+    num_processes: int | str | None = None
+    threads: int | str | None = None
+
+    @property
+    def trains(self) -> bool:
+        return self.optimizer is not None
+
+    def method_class(self) -> type[Method]:
+        return plugins.member_class("methods", self.method["name"], Method)
+
+    def method_params(self) -> Any:
+        return self.method_class().Params.model_validate(without_name(self.method))
+
+    def build_backbone(self) -> Backbone:
+        member = plugins.member_class("backbones", self.backbone["name"], Backbone)
+        return member(member.Params.model_validate(without_name(self.backbone)))
+
+    def view_policy(self) -> Policy:
+        """How views are drawn; of a row that does not train, every operator is off."""
+        return Policy.model_validate(without_name(self.policy or {}))
+
+    def values(self) -> dict[str, Any]:
+        """As plain values, without what is not there."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def current_code(self) -> str:
+        """The digest of the code as it is now."""
+        return code_of(self.method["name"], self.backbone["name"], trains=self.trains)
+
+
+def without_name(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "name"}
+
+
+def code_of(method: str, backbone: str, *, trains: bool) -> str:
+    members = (plugins.module_name("methods", method), plugins.module_name("backbones", backbone))
+    return code_digest.digest(*SHAPES, *(TRAINS if trains else ()), *members)
+
+
+def resolve(p: Params, row: str) -> Recipe:
+    """Return the recipe of a row of params.yaml."""
+    entry, sizes = p.row(row), p.sizes
+    params = p.method_params(row)
+    member = plugins.member_class("methods", entry.method, Method)
+    source = plugins.member("sources", p.datasets[sizes.primary]["source"])
+    data = Data(
+        primary=sizes.primary,
+        protocol=p.protocol,
+        fractions=sizes.fractions.model_dump(),
+        image_size=getattr(p.source_params(sizes.primary), "image_size", getattr(source, "IMAGE_SIZE", 32)),
+    )
+    return Recipe(
+        study=p.study,
+        row=row,
+        seed=p.seed,
+        method={"name": entry.method, **params.model_dump()},
+        backbone={"name": entry.backbone, **p.backbone_params(row).model_dump()},
+        data=data,
+        not_run=member.not_run(params),
+        code=code_of(entry.method, entry.backbone, trains=member.trains),
+        **(training(p, row) if member.trains else {}),
+    )
+
+
+def training(p: Params, row: str) -> dict[str, Any]:
+    """What a recipe says of the training: params.yaml's values with the row's own."""
+    entry, sizes = p.encoders[row], p.sizes
+    policy = p.policy(row)
+    assert policy is not None  # of a method that trains, as `Params` makes sure
+    return {
+        "policy": {"name": entry.policy, **policy.model_dump(mode="json")},
+        "optimizer": p.optimizer_of(row),
+        "schedule": p.schedule_of(row),
+        "epochs": entry.epochs or sizes.epochs,
+        "batch_size": entry.batch_size or sizes.batch_size,
+        "online_eval_every": sizes.online_eval_every,
+        **p.model_dump(include={"device", "precision", "compile", "num_processes", "threads"}),
+    }
+
+
+def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
+    """By the name of its file, what each stage but `pretrain` needs of params.yaml, and the digest of its code."""
+    roles, sizes = ("primary", "transfer"), p.sizes
+    fractions = sizes.fractions.model_dump()
+    datasets = {role: getattr(sizes, role) for role in roles}
+    settings: dict[str, dict[str, Any]] = {}
+    for role, name in datasets.items():
+        source = p.datasets[name]["source"]
+        settings[f"download-{role}"] = {
+            "dataset": name,
+            "source": source,
+            "params": p.source_params(name).model_dump(),
+            "fraction": max(fractions.values()),
+            "seed": p.seed,
+            "code": stage_code("download", [plugins.module_name("sources", source)]),
+        }
+    probes = [plugins.module_name("probes", name) for name in p.probes]
+    settings["split"] = {"protocol": p.protocol, "seed": p.seed, "fractions": fractions, "code": stage_code("split")}
+    settings["features"] = {"device": p.device, "code": stage_code("features")}
+    evaluated = {"seed": p.seed, "device": p.device}
+    settings["linear_eval"] = {**evaluated, "probes": p.probes, "code": stage_code("linear_eval", probes)}
+    settings["pair_loss"] = {**evaluated, **p.pair_loss.model_dump(), "code": stage_code("pair_loss")}
+    settings["neighbors"] = {"seed": p.seed, **p.neighbors.model_dump(), "code": stage_code("neighbors")}
+    settings["register"] = {"datasets": datasets, "rows": p.rows, "code": stage_code("register")}
+    settings["report"] = {
+        "study": p.study,
+        "seed": p.seed,
+        "protocol": p.protocol,
+        "datasets": datasets,
+        "rows": p.rows,
+        "sizes": {**sizes.model_dump(), "source": p.datasets[sizes.primary]["source"]},
+        "params": relevant(p),
+        "code": stage_code("report"),
+    }
+    return settings
+
+
+MACHINE = {"device", "compile", "num_processes", "threads", "data_placement", "checkpoint_every"}
+
+
+def relevant(p: Params) -> dict[str, Any]:
+    """What of params.yaml shapes this study: without other studies, datasets and rows, and what a machine decides."""
+    values = p.model_dump(mode="json", exclude=MACHINE)
+    used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
+    entries = [p.encoders[row] for row in p.rows]
+    used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
+    used["policies"] = {entry.policy for entry in entries if entry.policy}
+    return {k: {n: v for n, v in value.items() if n in used[k]} if k in used else value for k, value in values.items()}
+
+
+def stage_code(stage: str, members: Iterable[str] = ()) -> str:
+    return code_digest.digest(f"stages.{stage}", *members)
+
+
+def write(values: Any, path: Path) -> None:
+    """Write plain values as YAML; equal values give equal bytes."""
+    with atomic.writing(path) as stream:
+        stream.write(yaml.dumps(values).encode())
+
+
+def read(path: Path) -> Recipe:
+    """Read a row's recipe; raises ValueError, naming the file, where it is not one."""
+    if not path.is_file():
+        raise ValueError(f"there is no recipe {path}: run `dvc repro recipes`")
+    return Recipe.model_validate(yaml.load(path))
