@@ -95,6 +95,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Path("params.yaml").write_text("study: embedded\n", encoding="utf-8")
     write_data()
     write_results("random", 0.3)
     write_results("imagenet_aug", 0.5, epochs=3)
