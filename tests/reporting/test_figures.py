@@ -90,7 +90,7 @@ def test_the_global_settings_of_matplotlib_are_left_alone(tmp_path):
     assert dict(matplotlib.rcParams) == before
 
 
-def test_lines_hold_the_numbers_in_percent_and_are_named_at_their_ends():
+def test_lines_are_in_percent_and_named_at_their_ends():
     figure = accuracy("Shapes-10 (drawn): accuracy")
     top1, top5 = figure.axes
     expected = [100 * p["top1"] for p in CURVES["imagenet_aug"]]
@@ -113,11 +113,11 @@ def test_rows_differ_in_more_than_color_everywhere_alike():
     assert line.get_color() == other.get_color() and line.get_marker() == other.get_marker()
 
 
-def test_removing_the_baseline_leaves_the_other_encoders_their_look():
+def test_without_the_baseline_other_rows_keep_their_style():
     assert style.styles(NAMES[1:]) == {name: STYLES[name] for name in NAMES[1:]}
 
 
-def test_labels_that_would_overlap_are_moved_as_little_as_it_takes():
+def test_labels_that_would_overlap_are_moved_a_little():
     places = line_plots.spread([50.0, 10.0, 50.5, 90.0], gap=4)
     assert places[1] == 10 and places[3] == 90
     assert places[2] - places[0] == pytest.approx(4)

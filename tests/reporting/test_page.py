@@ -174,7 +174,7 @@ def test_names_cannot_become_anything_but_text() -> None:
 
 
 @pytest.mark.usefixtures("no_drawings")
-def test_data_that_stands_in_is_named_at_the_top_and_in_every_caption() -> None:
+def test_data_that_is_not_cifar_is_named_in_every_caption() -> None:
     tree = Tree(document(fakes.study()))
     before = document(fakes.study()).split('class="answer"')[0]
     assert "drawn pictures, not CIFAR" in before
@@ -183,7 +183,7 @@ def test_data_that_stands_in_is_named_at_the_top_and_in_every_caption() -> None:
 
 
 @pytest.mark.usefixtures("no_drawings")
-def test_published_figures_and_their_sources_stand_beside_genuine_data_only() -> None:
+def test_published_figures_stand_beside_genuine_data_only() -> None:
     genuine = document(fakes.study(genuine=True, name="CIFAR-10"))
     assert "92.07" in genuine and "solo-learn" in genuine and 'href="https://github.com' in genuine
     assert "not CIFAR" not in genuine
@@ -193,14 +193,14 @@ def test_published_figures_and_their_sources_stand_beside_genuine_data_only() ->
 @pytest.mark.usefixtures("no_drawings")
 def test_the_most_frequent_mistakes_are_told_on_every_dataset() -> None:
     study = fakes.study({"random": 0.2, "x": 0.9}, pretraining={})
-    for place, dataset in enumerate(study.datasets):
+    for n, dataset in enumerate(study.datasets):
         counts = np.eye(len(dataset.classes), dtype=int) * 8
-        counts[1, 2 + place] = 2
+        counts[1, 2 + n] = 2
         study.evaluations["x"]["datasets"][dataset.role]["probes"]["linear"]["confusion"] = counts.tolist()
     rows = re.findall(r"<tr>(.*?)</tr>", document(study), re.DOTALL)
-    told = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
-    for place, dataset in enumerate(study.datasets):
-        assert f"{dataset.classes[1]} {dataset.classes[2 + place]} 20.0" in told
+    texts = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
+    for n, dataset in enumerate(study.datasets):
+        assert f"{dataset.classes[1]} {dataset.classes[2 + n]} 20.0" in texts
 
 
 @pytest.mark.usefixtures("no_drawings")
@@ -233,12 +233,12 @@ def test_a_study_without_git_names_no_commit() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=30))
-def test_markdown_that_shows_a_name_as_it_is_becomes_html_that_does(text: str) -> None:
+def test_a_name_is_shown_as_it_is_in_markdown_and_html(text: str) -> None:
     plain = " ".join(text.split())
     for words in (markdown.escape(text), markdown.code(plain)):
-        found = re.sub(r"</?code>", "", html.inline(words))
-        assert "<" not in found
-        assert unescape(found).replace("\N{NO-BREAK SPACE}%", " %") == plain.replace("\N{NO-BREAK SPACE}%", " %")
+        shown = re.sub(r"</?code>", "", html.inline(words))
+        assert "<" not in shown
+        assert unescape(shown).replace("\N{NO-BREAK SPACE}%", " %") == plain.replace("\N{NO-BREAK SPACE}%", " %")
 
 
 def test_our_markdown_becomes_the_elements_it_means() -> None:
@@ -249,7 +249,7 @@ def test_our_markdown_becomes_the_elements_it_means() -> None:
     assert html.inline("<b> &lt; <javascript:alert(1)>") == "&lt;b&gt; &amp;lt; &lt;javascript:alert(1)&gt;"
 
 
-def test_the_numbers_of_long_curves_are_thinned_and_end_with_the_last_epoch(no_drawings: Any) -> None:
+def test_long_curves_are_thinned_and_keep_the_last_epoch(no_drawings: Any) -> None:
     long = {"random": fakes.pretraining(0), "x": fakes.pretraining(500)}
     rows = re.findall(
         r"<td class=\"n\" data-sort=\"(\d+)\">\d+</td>", document(fakes.study({"x": 0.5}, pretraining=long))

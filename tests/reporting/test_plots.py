@@ -38,7 +38,7 @@ def dashes(one: style.Style) -> list[float]:
 
 
 @pytest.mark.parametrize("added", [0, 1, 8])
-def test_a_curve_has_the_color_and_the_dashes_of_the_figures_also_of_an_encoder_added_later(added: int) -> None:
+def test_a_curve_has_the_color_and_dashes_of_the_figures(added: int) -> None:
     encoders = ENCODERS + [f"idea_{n}" for n in range(added)]
     figures = style.styles(encoders)
     hint = "let `unionWith` in .dvc/plots/encoders.json name the encoders of params.yaml in their order"
@@ -127,13 +127,13 @@ def drawn(page: Path, folder: Path) -> list[str]:
 
 def lines(plot: str) -> dict[tuple[str, str], tuple[str, list[float], str]]:
     """Return {(encoder, revision): (color, dashes, opacity)} of the lines in a plot."""
-    found = {}
+    styles = {}
     for mark in re.findall(r'<path aria-label="[^>]*"line mark"[^>]*>', plot):
-        told = dict(re.findall(r"(encoder|revision): ([^;\"]+)", mark))
-        looks = dict(re.findall(r'(stroke|stroke-dasharray|opacity)="([^"]*)"', mark))
-        pattern = [float(part) for part in looks["stroke-dasharray"].split(",")]
-        found[told["encoder"], told["revision"]] = (looks["stroke"], pattern, looks["opacity"])
-    return found
+        names = dict(re.findall(r"(encoder|revision): ([^;\"]+)", mark))
+        look = dict(re.findall(r'(stroke|stroke-dasharray|opacity)="([^"]*)"', mark))
+        pattern = [float(part) for part in look["stroke-dasharray"].split(",")]
+        styles[names["encoder"], names["revision"]] = (look["stroke"], pattern, look["opacity"])
+    return styles
 
 
 def expected(encoders: dict[str, list[str]]) -> dict[tuple[str, str], tuple[str, list[float], str]]:
@@ -159,7 +159,7 @@ def test_a_browser_without_a_network_draws_the_curves(shown: Path, tmp_path: Pat
     assert (named(primary), named(losses)) == (set(NOW), set(NOW[1:]))
 
 
-def test_revisions_differ_in_strength_and_keep_the_colors_of_their_encoders(compared: Path, tmp_path: Path) -> None:
+def test_revisions_differ_in_strength_and_keep_their_colors(compared: Path, tmp_path: Path) -> None:
     primary, _, losses = drawn(compared, tmp_path)
     assert lines(primary) == expected({"workspace": NOW, "HEAD": BEFORE})
     assert (named(primary), named(losses)) == ({*BEFORE, *NOW}, {*BEFORE[1:], *NOW[1:]})

@@ -191,7 +191,7 @@ def test_a_table_sorts_by_numbers_and_not_by_their_text():
     ]
 
 
-def test_pair_losses_of_different_methods_have_tables_of_their_own():
+def test_pair_losses_of_methods_have_tables_of_their_own():
     losses = {"a": fakes.pair_loss(), "b": fakes.pair_loss("distance"), "random": {"not_run": "it has no projector"}}
     recipes = {"a": fakes.recipe("a"), "b": fakes.recipe("b", method={"name": "simclr"})}
     report = study(BOTH, pair_losses=losses, pretraining={row: {"recipe": recipe} for row, recipe in recipes.items()})
