@@ -168,7 +168,7 @@ MACHINE = {"device", "compile", "num_processes", "threads", "data_placement", "c
 
 def relevant(p: Params) -> dict[str, Any]:
     """What of params.yaml shapes this study: without other studies, datasets and rows, and what a machine decides."""
-    values = p.model_dump(mode="json", exclude=MACHINE)
+    values = p.model_dump(mode="json", exclude=MACHINE, exclude_unset=True)  # as written, without defaults
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = [p.encoders[row] for row in p.rows]
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
