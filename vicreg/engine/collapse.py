@@ -13,9 +13,9 @@ WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, shar
 def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
     """Three numbers of the embeddings z (N, D) of a batch, computed in float64.
 
-    `embedding_std`: standard deviation over the batch, mean over dimensions, as a share of the `scale` that the objective
-    asks for; without one, of z / |z| and times sqrt(D), which no scale of z changes (Chen, He, SimSiam, CVPR 2021,
-    figure 2). Either way 1 is even and 0 collapsed.
+    `embedding_std`: standard deviation over the batch, mean over dimensions, as a share of the `scale` that the
+    objective asks for; without one, of z / |z| and times sqrt(D), which no scale of z changes (Chen, He, SimSiam, CVPR
+    2021, figure 2). Either way 1 is even and 0 collapsed.
     `embedding_correlation`: mean absolute correlation of two dimensions; those that are constant count as 0.
     `effective_rank`: RankMe, exp of the entropy of the singular values as shares of their sum (Garrido, Balestriero,
     Najman, LeCun, ICML 2023, equation 1); from 1 to min(N, D).

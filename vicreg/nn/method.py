@@ -29,8 +29,8 @@ class Method(nn.Module):
         Params: its section below `methods:` in params.yaml.
         trains: False for a method that only provides an encoder.
         kept: submodules whose weights are saved beside the encoder's.
-        embedding_scale: the standard deviation that the objective asks of each dimension of `embeddings`; None where only
-            their directions count. Of it the loop tells a collapse.
+        embedding_scale: the standard deviation that the objective asks of each dimension of `embeddings`, by which a
+            collapse is told; None where only their directions count.
         pair_term: the one of `pair_terms` that says how alike two images are, 0 for an image and itself.
         pair_explanation: how `pair_terms` come about and are to be read.
     """

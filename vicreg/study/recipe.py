@@ -163,12 +163,9 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     return settings
 
 
-MACHINE = {"device", "compile", "num_processes", "threads", "data_placement", "checkpoint_every"}
-
-
 def relevant(p: Params) -> dict[str, Any]:
-    """What of params.yaml shapes this study: without other studies, datasets and rows, and what a machine decides."""
-    values = p.model_dump(mode="json", exclude=MACHINE, exclude_unset=True)  # as written, without defaults
+    """What of params.yaml shapes this study: without other studies, datasets and rows, as written, without defaults."""
+    values = p.model_dump(mode="json", exclude={"data_placement", "checkpoint_every"}, exclude_unset=True)
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = [p.encoders[row] for row in p.rows]
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
