@@ -68,6 +68,10 @@ class Repository:
         assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
+    def raw(self, *command: str) -> bytes:
+        """Return the bytes that a command prints."""
+        return subprocess.run(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, check=True).stdout
+
     def begin(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command whose output can be read while it runs; `options` are those of `Popen`."""
         usual: dict[str, Any] = {"cwd": self.folder, "env": self.environment, "text": True}

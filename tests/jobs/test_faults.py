@@ -58,7 +58,9 @@ def test_a_recipe_that_changes_meanwhile_stops_it(study: Repository, monkeypatch
 
     monkeypatch.setattr(pretrain, "evaluate_online", impatient)
     WEIGHTS.unlink()
-    with pytest.raises(pretrain.RecipeChangedError, match=r"changed while cifar_aug was pretrained.*nothing is lost"):
+    with pytest.raises(
+        pretrain.RecipeChangedError, match=r"cifar_aug changed while it was pretrained.*nothing is lost"
+    ):
         stages.pretrain.main("cifar_aug")
     assert not WEIGHTS.exists()
     change(study, "optimizer.base_lr", 0.3)
@@ -80,16 +82,14 @@ def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
     assert digest(WEIGHTS) == before
 
 
-@pytest.mark.parametrize("damage", ["cut short", "flipped"])
-def test_a_damaged_data_file_is_one_clear_message(study: Repository, damage: str) -> None:
+def test_a_damaged_data_file_is_one_clear_message(study: Repository) -> None:
     before = digest(WEIGHTS)
     file = Path("data/embedded/primary/pixels.npy")
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 16
+    content = file.read_bytes()
     file.unlink()  # it may be a link into DVC's cache
-    file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    file.write_bytes(content[: len(content) // 2])
     said = study.run(*COMMAND, fails=True)
-    assert "error: data/embedded/primary" in said and "damaged" in said
+    assert "error: data/embedded/primary holds no images" in said and "run `dvc repro download`" in said
     assert "Traceback" not in said
     assert digest(WEIGHTS) == before
 
@@ -145,10 +145,10 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     before = digest(WEIGHTS)
     (study.folder / "mlflow.db").unlink()
     WEIGHTS.unlink()
-    change(study, "studies.embedded.epochs", 6)
+    change(study, "studies.embedded.epochs", 20)
     said = together(study, ["cifar_aug", "cifar_aug"])
     assert sum("this run is under way in process " in text for text in said) == 1
-    assert sum("epoch 6/6: " in text for text in said) == 1
+    assert sum("epoch 20/20: " in text for text in said) == 1
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
     assert digest(WEIGHTS) != before

@@ -2,14 +2,16 @@
 
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import Repository
+from conftest import Repository, change
 
 CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "pair_loss@cifar_aug"}
 CHAIN |= {"neighbors@cifar_aug", "register", "recipes", "report"}
+README = Path(__file__).parents[2] / "README.md"
 METRICS = "reports/embedded/top1.json"
 
 
@@ -132,7 +134,7 @@ def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) ->
 @pytest.mark.usefixtures("rerun")
 def test_a_temporary_experiment_is_tracked_at_the_root(repository: Repository) -> None:
     command = ("exp", "run", "--temp", "--name", "away", "--set-param", "aug.scale_min=0.3")
-    assert repository.stages_run_by(*command, "pretrain@cifar_aug") == {"pretrain@cifar_aug"}
+    assert repository.stages_run_by(*command, "pretrain@cifar_aug") == {"recipes", "pretrain@cifar_aug"}
     assert scale_mins(repository, "away") == {"0.3"}
     [run] = [run for run in repository.tracked_runs() if run.data.tags["experiment"] == "away"]
     assert run.data.tags["commit"] == repository.git("rev-parse", "HEAD").strip()
@@ -155,3 +157,34 @@ def test_what_cannot_be_run_is_one_clear_error(
     assert message in said
     assert "Traceback" not in said
     assert said.count("Running stage") <= 1
+
+
+def same_as_committed(repository: Repository) -> bool:
+    """Whether every tracked file of parameters and results has the bytes of the last commit."""
+    names = ["params.yaml", "dvc.lock", *repository.git("ls-files", "recipes", "reports").split()]
+    shown = (repository.raw("git", "show", f"HEAD:{name}") for name in names)
+    return all((repository.folder / name).read_bytes() == content for name, content in zip(names, shown, strict=True))
+
+
+def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: Path) -> None:
+    copy = finished_study.copy(tmp_path / "repository")
+    [block] = re.findall(r"^    (rm -r .*?)\n    uv run dvc exp run --queue", README.read_text(), re.M | re.S)
+    way_back = re.sub(r"\s+#.*", "", block).replace("uv run dvc", f"{sys.executable} -m dvc")
+    copy.dvc("exp", "run", "--set-param", "aug.scale_min=0.4")
+    copy.dvc("exp", "run", "--set-param", "aug.scale_min=1.5", fails=True)
+    assert not same_as_committed(copy)
+    copy.run("bash", "-c", way_back)
+    assert same_as_committed(copy) and copy.git("status", "--short") == ""
+    assert copy.stages_run_by("repro") == set()
+
+
+def test_an_unknown_study_is_told_last(finished_study: Repository, tmp_path: Path) -> None:
+    copy = finished_study.copy(tmp_path / "repository")
+    lines = copy.dvc("exp", "run", "--set-param", "study=nope", fails=True).strip().splitlines()
+    assert "study = 'nope': allowed are cifar, cifar_short, cifar_small, embedded" in lines[-3]
+
+
+def test_a_fraction_of_any_size_can_be_drawn(finished_study: Repository, tmp_path: Path) -> None:
+    copy = finished_study.copy(tmp_path / "repository")
+    change(copy.folder / "params.yaml", "studies.embedded.fractions.probe", 0.03)
+    assert "split" in copy.stages_run_by("repro", "split")

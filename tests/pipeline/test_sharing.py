@@ -65,8 +65,8 @@ def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_
     mine.dvc("remote", "add", "--default", "share", str(tmp_path / "share"))
     mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
     mine.git("push", "--quiet", "origin", "main")
-    ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "representative_loss.draws=3")
-    assert {name.partition("@")[0] for name in ran} == {"check", "representative_loss", "report"}
+    ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "pair_loss.num_pairs=3")
+    assert {name.partition("@")[0] for name in ran} == {"recipes", "pair_loss", "report"}
     mine.dvc("exp", "push", "origin", "fewer")
 
     mine.git("clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague"))
@@ -75,5 +75,5 @@ def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_
     colleague.dvc("exp", "pull", "origin", "fewer")
     colleague.dvc("exp", "apply", "fewer")
     colleague.dvc("pull")
-    assert "draws: 3" in (colleague.folder / "params.yaml").read_text()
+    assert "num_pairs: 3" in (colleague.folder / "params.yaml").read_text()
     assert colleague.stages_run_by("repro") == set()

@@ -196,7 +196,7 @@ def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
         parts.append(f"effective rank {record['effective_rank']:.1f}")
     if online and online[-1]["epoch"] == record["epoch"]:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
-    max_rank = min(2 * (recipe.batch_size or 0), recipe.method.get("projector_width", record.get("effective_rank")))
+    max_rank = min(2 * (recipe.batch_size or 0), recipe.method.get("projector_width", 0) or 2**31)
     return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
 
 

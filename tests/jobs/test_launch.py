@@ -7,21 +7,20 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Repository, digest
+from conftest import Repository, change, digest
 
 
 @pytest.fixture
 def pair(finished_study: Repository, tmp_path: Path) -> Repository:
     """A study whose pretrainings run as two processes."""
     repository = finished_study.copy(tmp_path / "repository")
-    file = repository.folder / "params.yaml"
-    file.write_text(file.read_text().replace("processes: auto", "processes: 2").replace("every: 60", "every: 0"))
+    change(repository.folder / "params.yaml", "num_processes", 2)
+    change(repository.folder / "params.yaml", "checkpoint_every", 0)
+    repository.run(sys.executable, "-m", "stages.recipes")
     return repository
 
 
-def test_processes_only_this_machine_can_reach_end_when_one_dies_and_go_on_to_the_same_weights(
-    pair: Repository,
-) -> None:
+def test_processes_end_when_one_dies_and_go_on(pair: Repository) -> None:
     command = [sys.executable, "-m", "stages.pretrain", "cifar_aug"]
     weights = pair.folder / "models" / "embedded" / "cifar_aug.safetensors"
     assert "warning" not in pair.run(*command).lower()
