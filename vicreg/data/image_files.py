@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from vicreg.data.images import reason
+from vicreg.io.errors import reason
 
 MAX_PIXELS = 50_000_000  # of an image before it is resized: 8,000 x 6,000 fit, and a bomb does not
 # By name, since Pillow knows more of them, and hands EPS to a program that runs what is in it.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA")
-DIRECT = ("1", "L", "P", "CMYK", "YCbCr")  # modes that Pillow makes RGB without a choice that is ours
+DIRECT = ("RGB", "1", "L", "P", "CMYK", "YCbCr")  # modes that Pillow makes RGB without a choice that is ours
 
 
 class Unreadable(ValueError):
@@ -51,10 +51,9 @@ def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
                 resize = ImageOps.fit if crop else Image.Image.resize
                 upright = resize(upright, (size, size), Image.Resampling.BICUBIC)
             return np.asarray(upright)
-    except UnidentifiedImageError:
-        raise Unreadable(path, "it is no image, or of a kind that is not read here") from None
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
-        raise Unreadable(path, reason(error)) from None
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise Unreadable(path, "it is no image, or of a kind not read here" if unknown else reason(error)) from None
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -64,18 +63,15 @@ def rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if image.mode == "RGB":
-        return image
     if image.mode in DIRECT:
         return image.convert("RGB")
     raise ValueError(f"its mode is {image.mode}, whose values have no known range; save it as 8 bits of RGB")
 
 
 def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], dict[str, str]]:
-    """Read all images in `folder` and the folders in it, sorted by path, squeezed to the square.
+    """Read all images in `folder` and below, sorted by path, squeezed to squares: pixels (N, size, size, 3) uint8.
 
-    Returns their pixels (N, size, size, 3) uint8, their paths in the folder, and by path what was passed over, and why.
-    Raises ValueError for what is no folder, and for one without any image.
+    The rest, and errors, as by `list_files` and `read_files`.
     """
     files = list_files(folder)
     pixels = np.empty((len(files), size, size, 3), np.uint8)
@@ -86,8 +82,7 @@ def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], di
 def list_files(folder: Path) -> list[Path]:
     """All in `folder` and below that is no folder, sorted, without what is hidden; ValueError for what is no folder."""
     if not folder.is_dir():
-        problem = "no folder" if folder.exists() else "not there"
-        raise ValueError(f"{shown(folder)} is {problem}; name a folder of images")
+        raise ValueError(f"{shown(folder)} is no folder of images")
     paths = (path for path in folder.rglob("*") if not path.is_dir())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
@@ -99,8 +94,7 @@ def read_files(
 
     Returns their paths in `folder`, and by path what was passed over, and why.
     """
-    names: list[str] = []
-    passed_over: dict[str, str] = {}
+    names, passed_over = list[str](), dict[str, str]()
     for file in tqdm(files, desc="reading", unit="file", disable=None):
         name = file.relative_to(folder).as_posix()
         try:

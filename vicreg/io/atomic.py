@@ -37,7 +37,5 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be written: {error.strerror or error}. What was there before is as it was. Free some "
-            "space, or make the folder writable, and run again."
-        ) from error
+        advice = "What was there before is as it was: free some space, or make the folder writable, and run again."
+        raise OSError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
