@@ -34,9 +34,9 @@ def recognize(images: Images, dataset: str, *, allow_subset: bool = False) -> Im
     if dataset not in GENUINE and (images.synthetic or images.totals != COUNTS):
         return images
     prints = fingerprints(images) | {"classes": hashlib.sha256(" ".join(images.classes).encode()).hexdigest()}
-    genuine = next((name for name, expected in GENUINE.items() if prints == expected), None)
-    if genuine and (genuine == dataset or dataset not in GENUINE):
-        return replace(images, name=NAMES[genuine], genuine=True)
+    for name in [dataset] if dataset in GENUINE else GENUINE:
+        if prints == GENUINE[name]:
+            return replace(images, name=NAMES[name], genuine=True)
     if dataset not in GENUINE:
         return images
     if allow_subset:

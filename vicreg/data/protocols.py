@@ -37,7 +37,7 @@ UNLABELED = (Pool(("train",), (("pretrain", 1.0),)),)  # with any protocol: ther
 
 
 def pools(protocol: str, role: str, labeled: bool = True) -> tuple[Pool, ...]:
-    """Return a protocol's pools for the "primary" or "transfer" dataset; a ValueError names the choices."""
+    """Return a protocol's pools for a dataset in its role, one of ROLES; a ValueError names the choices."""
     if protocol not in PROTOCOLS or role not in ROLES:
         raise ValueError(f"protocol {protocol!r} and role {role!r}: choose from {', '.join((*PROTOCOLS, *ROLES))}")
     if not labeled and role == "transfer":
