@@ -28,21 +28,22 @@ def evaluate_probe(
     one may choose among probes and encoders; the `settings` with those that the probe chose; and the `seconds`, without
     those for `val_top1`. Raises ValueError where the probe is at chance on features that are easy to separate, too.
     """
-    start = time.perf_counter()
-    probe = build(name, params)
+
+    def refit(other: FeatureSet) -> dict[str, Any]:
+        return fit_and_score(build(name, params), other, seed, device)[0]
+
+    start, probe = time.perf_counter(), build(name, params)
     result, classifier = fit_and_score(probe, features, seed, device)
     result["seconds"] = round(time.perf_counter() - start, 2)
-    if result["at_chance"]:
-        easy = separable_features(features.train.shape, len(features.classes), seed)
-        if fit_and_score(build(name, params), easy, seed, device)[0]["at_chance"]:
-            raise ValueError(
-                f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
-                f"separate: look at `probes.{name}` in params.yaml, {dict(params)}, it or the probe is broken"
-            )
-    result["val_top1"] = probe.val_top1
-    if probe.val_top1 is None:
-        result["val_top1"] = fit_and_score(build(name, params), validation(features, seed), seed, device)[0]["top1"]
-    return result | {"settings": {**probe.params.model_dump(), **probe.chosen}}, classifier.cpu()
+    easy = separable_features(features.train.shape, len(features.classes), seed) if result["at_chance"] else None
+    if easy and refit(easy)["at_chance"]:
+        raise ValueError(
+            f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
+            f"separate: it is broken, or `probes.{name}` in params.yaml is, {dict(params)}"
+        )
+    val_top1 = refit(validation(features, seed))["top1"] if probe.val_top1 is None else probe.val_top1
+    settings = {**probe.params.model_dump(), **probe.chosen}
+    return {**result, "val_top1": val_top1, "settings": settings}, classifier.cpu()
 
 
 def fit_and_score(
@@ -109,10 +110,8 @@ def metrics_by_epoch(name: str, params: Mapping[str, Any], result: Mapping[str, 
 def summarize(name: str, result: Mapping[str, Any], features: FeatureSet) -> str:
     """A line on a result for a person, and a second one where it is at chance."""
     line = f"{features.name}: {name}: top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%}"
-    if not result["at_chance"]:
-        return line
-    return (
-        f"{line}\nwarning: {name}: the 95 % interval from {result['top1_low']:.1%} to {result['top1_high']:.1%} holds "
-        f"chance, {1 / len(features.classes):.1%}. The probe separates synthetic features, so it works: what the "
-        "encoder gives says nothing about these classes that so many test images show."
+    between, chance = f"{result['top1_low']:.1%} to {result['top1_high']:.1%}", f"{1 / len(features.classes):.1%}"
+    warning = (
+        f"\nwarning: {name}: the 95 % interval from {between} holds chance, {chance}. The probe separates synthetic "
     )
+    return line + (warning + "features, so the encoder gives too little." if result["at_chance"] else "")

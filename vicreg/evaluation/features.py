@@ -18,27 +18,23 @@ from vicreg.io.arrays import load_arrays, save_arrays
 SUBSETS = ("probe_train", "probe_test")
 ARRAYS = [f"{subset}{end}" for subset in SUBSETS for end in ("", "_labels")]  # in FeatureSet's order
 TEXTS = ("name", "genuine", "classes", "fingerprint", "description")
-RERUN_HINT = "run `dvc repro features` again"
 COLLAPSED = 0.5  # share of training images with another's representation above which it is no accident
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Representations (N, D), (M, D) float32 of one dataset by one encoder, with labels (N,), (M,) int64.
+    """Representations of one dataset by one encoder, to train probes on and to test them."""
 
-    description: what the encoder's file says of itself. source: the features' file, for messages.
-    """
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
+    train: np.ndarray  # (N, D) float32
+    train_labels: np.ndarray  # (N,) int64
+    test: np.ndarray  # (M, D) float32
+    test_labels: np.ndarray  # (M,) int64
     classes: tuple[str, ...]
     name: str = ""
     genuine: bool = False
     fingerprint: str = ""
-    description: Mapping[str, Any] = field(default_factory=dict)
-    source: str = "features"
+    description: Mapping[str, Any] = field(default_factory=dict)  # what the encoder's file says of itself
+    source: str = "features"  # the file, for messages
 
     @property
     def weights(self) -> str:
@@ -54,10 +50,9 @@ class FeatureSet:
 
 def save_features(path: Path, images: Images, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
     """Write the ARRAYS of `images`; description: of the encoder's file."""
-    about = {"name": images.name, "genuine": images.genuine, "classes": images.classes}
-    about |= {"fingerprint": fingerprint(images.pixels, images.labels)}
-    about |= {"description": json.dumps(description, sort_keys=True)}
-    save_arrays(path, **arrays, **{name: np.array(value) for name, value in about.items()})
+    text = json.dumps(description, sort_keys=True)
+    values = (images.name, images.genuine, images.classes, fingerprint(images.pixels, images.labels), text)
+    save_arrays(path, **arrays, **dict(zip(TEXTS, map(np.array, values), strict=True)))
 
 
 def not_run(path: Path) -> str | None:
@@ -66,38 +61,30 @@ def not_run(path: Path) -> str | None:
 
 
 def load_features(path: Path) -> FeatureSet:
-    """Read what `save_features` wrote; raises ValueError for another file, and where `check_features` does."""
-    arrays = load_arrays(path)
-    if missing := [name for name in (*TEXTS, *ARRAYS) if name not in arrays]:
-        raise ValueError(f"{path} holds no features, it lacks {', '.join(missing)}: {RERUN_HINT}")
-    train, train_labels, test, test_labels = (arrays[name] for name in ARRAYS)
+    """Read what `save_features` wrote; raises ValueError for another file, and where `checked` does."""
+    arrays = load_arrays(path, (*TEXTS, *ARRAYS))
     about: dict[str, Any] = {name: arrays[name].tolist() for name in TEXTS} | {"source": str(path)}
     about |= {"classes": tuple(about["classes"]), "description": json.loads(about["description"])}
-    features = FeatureSet(train, train_labels, test, test_labels, **about)
-    check_features(features)
-    return features
+    train, train_labels, test, test_labels = (arrays[name] for name in ARRAYS)
+    return checked(FeatureSet(train, train_labels, test, test_labels, **about))
 
 
-def check_features(features: FeatureSet) -> None:
-    """Raise ValueError unless a probe that learns from these features can be judged on them.
+def checked(features: FeatureSet) -> FeatureSet:
+    """Return `features`; raises ValueError unless a probe that learns from them can be judged on them.
 
-    What is wrong may be shapes, numbers that are not finite, labels, an encoder that collapsed, or a test image that
-    has the very representation of a training image.
+    Numbers are finite, every class is there, the encoder did not collapse, no test image equals a training image.
     """
     train, test, num_classes = features.train, features.test, len(features.classes)
-    pairs = ((train, features.train_labels), (test, features.test_labels))
-    for subset, (rows, labels) in zip(SUBSETS, pairs, strict=True):
+    for subset, rows, labels in zip(SUBSETS, (train, test), (features.train_labels, features.test_labels), strict=True):
         name = f"{features.source}: `{subset}`"
-        if rows.dtype != np.float32 or rows.ndim != 2 or not rows.size or rows.shape[1] != train.shape[1]:
-            raise ValueError(f"{name} must be (N, D) float32, it is {rows.shape} {rows.dtype}: {RERUN_HINT}")
-        if not np.isfinite(rows).all():
-            raise ValueError(f"{name} holds numbers that are not finite: {RERUN_HINT}")
-        if labels.shape != (len(rows),) or labels.dtype != np.int64 or not set(labels) <= set(range(num_classes)):
-            raise ValueError(f"{name} needs labels ({len(rows)},) int64 in 0..{num_classes - 1}: {RERUN_HINT}")
-        if absent := num_classes - len(set(labels)):
+        if not rows.size or not np.isfinite(rows).all():
+            raise ValueError(f"{name} holds no numbers, or some that are not finite: run `dvc repro features` again")
+        if labels.shape != (len(rows),) or not set(labels) <= set(range(num_classes)):
             raise ValueError(
-                f"{name} lacks {absent} of {num_classes} classes: raise the fraction `probe`, or split again"
+                f"{name} needs labels ({len(rows)},) in 0..{num_classes - 1}: run `dvc repro features` again"
             )
+        if absent := num_classes - len(set(labels)):
+            raise ValueError(f"{name} lacks {absent} of {num_classes} classes: raise the fraction `probe`")
     distinct = {row.tobytes() for row in train + np.float32(0)}  # -0.0 becomes 0.0, its equal
     if len(distinct) <= COLLAPSED * len(train) and len(train) > 1:
         raise ValueError(
@@ -107,6 +94,7 @@ def check_features(features: FeatureSet) -> None:
     if shared := sum(row.tobytes() in distinct for row in test + np.float32(0)):
         raise ValueError(
             f"{features.source}: {shared:,} of {len(test):,} test images have the very representation of a training "
-            "image, so the probe would be tested on what it was trained on: run `dvc repro split` and `dvc repro "
-            "features` again. Where the split is sound, the encoder does not tell these images apart: pretrain again."
+            "image: the probe would be tested on what it learned, or the encoder does not tell them apart. Run `dvc "
+            "repro split` and `dvc repro features`, or pretrain again."
         )
+    return features
