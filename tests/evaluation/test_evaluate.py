@@ -128,7 +128,7 @@ def test_a_sound_probe_on_empty_features_is_at_chance(name):
     empty = replace(blobs(), train=train, test=test)
     result = evaluated(name, empty)
     assert result["at_chance"] is True
-    assert "holds chance, 25.0%. The probe separates synthetic" in summarize(name, result, empty)
+    assert "chance, 25.0%, is in the 95 % interval" in summarize(name, result, empty)
 
 
 @pytest.mark.parametrize("params", [{"lr": 1e-30, "epochs": 2}, {"lr": 0.3, "batch_size": 10}])

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -52,13 +53,11 @@ def _transfer(url: str, part: Path) -> None:
             if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
                 size = 0
             total = None if answer.length is None else size + answer.length  # None when the server does not say
-            bar = tqdm(total=total, initial=size, unit="B", unit_scale=True, desc=part.stem)
-            with part.open("ab" if size else "wb") as stream, bar:
-                while block := answer.read(BLOCK):
-                    size += stream.write(block)
-                    bar.update(len(block))
-            if total is not None and size < total:
-                raise OSError(f"the connection ended after {size:,} of {total:,} bytes")
+            progress = tqdm.wrapattr(answer, "read", total=total, initial=size, desc=part.stem)
+            with part.open("ab" if size else "wb") as stream, progress as blocks:
+                shutil.copyfileobj(blocks, stream, BLOCK)
+            if total is not None and part.stat().st_size < total:
+                raise OSError(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 416 or not size:  # 416: the part is longer than the file, so it is something else

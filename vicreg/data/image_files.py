@@ -27,11 +27,9 @@ class Unreadable(ValueError):
 def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
     """Return (size, size, 3) uint8 of an image file; one of this size in RGB already stays as it is, bit for bit.
 
-    crop: whether the shorter side becomes `size` and the middle remains; otherwise the image is squeezed to the square.
-        Both by bicubic interpolation with antialiasing.
-
-    Of an animation the first frame counts; a photo is turned as its camera noted; transparency lies on white; grey,
-    palettes, CMYK and 16 bits become 8 bits of RGB. Raises Unreadable.
+    Others are squeezed to the square, or with `crop` the shorter side becomes `size` and the middle of the other
+    remains; by bicubic interpolation with antialiasing. Of an animation the first frame counts; a photo is
+    turned as its camera noted; transparency lies on white; all become 8 bits of RGB. Raises Unreadable.
     """
     if not path.is_file():  # to open a named pipe would wait for ever
         kind = "is a folder; name images, such as its *.png" if path.is_dir() else "is no ordinary file"
@@ -46,11 +44,8 @@ def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
                 raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
             if crop:
                 image.draft("RGB", (2 * size, 2 * size))  # a JPEG decodes to no more than it takes
-            upright = rgb(ImageOps.exif_transpose(image))
-            if upright.size != (size, size):
-                resize = ImageOps.fit if crop else Image.Image.resize
-                upright = resize(upright, (size, size), Image.Resampling.BICUBIC)
-            return np.asarray(upright)
+            resize = ImageOps.fit if crop else Image.Image.resize
+            return np.asarray(resize(rgb(ImageOps.exif_transpose(image)), (size, size), Image.Resampling.BICUBIC))
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
         unknown = isinstance(error, UnidentifiedImageError)
         raise Unreadable(path, "it is no image, or of a kind not read here" if unknown else reason(error)) from None
@@ -69,10 +64,7 @@ def rgb(image: Image.Image) -> Image.Image:
 
 
 def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], dict[str, str]]:
-    """Read all images in `folder` and below, sorted by path, squeezed to squares: pixels (N, size, size, 3) uint8.
-
-    The rest, and errors, as by `list_files` and `read_files`.
-    """
+    """All images in `folder` and below, squeezed to (N, size, size, 3) uint8, and what `read_files` returns."""
     files = list_files(folder)
     pixels = np.empty((len(files), size, size, 3), np.uint8)
     names, passed_over = read_files(files, folder, pixels)
@@ -90,9 +82,9 @@ def list_files(folder: Path) -> list[Path]:
 def read_files(
     files: Sequence[Path], folder: Path, pixels: np.ndarray, *, crop: bool = False
 ) -> tuple[list[str], dict[str, str]]:
-    """Read images into the first rows of `pixels` (N, S, S, 3); raises ValueError where there is none.
+    """Read images into the first rows of `pixels` (N, S, S, 3); ValueError where there is none.
 
-    Returns their paths in `folder`, and by path what was passed over, and why.
+    Returns their paths in `folder`, and by path why others were passed over.
     """
     names, passed_over = list[str](), dict[str, str]()
     for file in tqdm(files, desc="reading", unit="file", disable=None):

@@ -83,10 +83,8 @@ class Images:
 
 
 def digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (N,) `V32`: SHA-256 of each image's bytes (height, width, channel) and its label's.
-
-    A label is one byte, or as many as it needs (big-endian); none for -1, an unlabeled image.
-    """
+    """Return (N,) `V32`: SHA-256 of each image's bytes (height, width, channel) and its label's, big-endian."""
+    # A label has one byte, or as many as it needs; none for -1, an unlabeled image.
     tails = [n.to_bytes(max(1, (n.bit_length() + 7) // 8), "big") if n >= 0 else b"" for n in labels.tolist()]
     return _sha256(np.ascontiguousarray(image).tobytes() + tail for image, tail in zip(pixels, tails, strict=True))
 

@@ -23,7 +23,6 @@ class Source:
 
         scratch: a folder for downloads and other large files, kept between calls.
         fraction: in (0, 1], how much of `Images.totals` the study needs of each class; a source may give more.
-
         Raises ValueError that says what to do where the images cannot be read, ConnectionError where a download fails.
         """
         raise NotImplementedError

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from vicreg.data.images import Images
-from vicreg.data.protocols import purposes
+from vicreg.data.protocols import pools
 
+Split = Mapping[str, np.ndarray]
 RERUN_HINT = "run `dvc repro split` again"
 
 # Pairs that may share no image. What pretraining saw of the transfer dataset may train its probe, never test it.
@@ -23,15 +24,13 @@ DISJOINT = (
 DISJOINT_IN_REPORT = (("primary/pretrain", "primary/probe_train"),)  # which "standard" trains on the same images
 
 
-def with_fingerprints(
-    split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str
-) -> dict[str, np.ndarray]:
+def with_fingerprints(split: Split, data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
     """Return a new split with the fingerprints of its images, after all checks; `data` are the images by role."""
     check(split, data, protocol)
     return {**split, **{f"{role}/fingerprint": np.array(images.digest) for role, images in data.items()}}
 
 
-def verified(arrays: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
+def verified(arrays: Split, data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
     """Return the positions of a split as its file holds them, after all checks: it was made for these images."""
     for role, images in data.items():
         if str(arrays.get(f"{role}/fingerprint")) != images.digest:
@@ -41,9 +40,10 @@ def verified(arrays: Mapping[str, np.ndarray], data: Mapping[str, Images], proto
     return split
 
 
-def check(split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> None:
+def check(split: Split, data: Mapping[str, Images], protocol: str) -> None:
     """Raise ValueError unless all purposes are there, valid, hold every class, and share only what they may."""
-    expected = {f"{role}/{name}" for role, it in data.items() for name in purposes(protocol, role, it.labeled)}
+    served = {role: pools(protocol, role, images.labeled) for role, images in data.items()}
+    expected = {f"{role}/{purpose}" for role, parts in served.items() for pool in parts for purpose, _ in pool.shares}
     if split.keys() != expected:
         raise ValueError(f"the split lacks or does not need {sorted(split.keys() ^ expected)}; {RERUN_HINT}")
     keys = {}

@@ -10,9 +10,10 @@ seen before, as `vicreg.data.split_checks` makes sure.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vicreg.data.images import Images, digests, seeded
 from vicreg.data.protocols import Pool, pools
@@ -21,11 +22,10 @@ from vicreg.data.protocols import Pool, pools
 def split_study(
     data: Mapping[str, Images], protocol: str, *, fractions: Mapping[str, float], seed: int
 ) -> dict[str, np.ndarray]:
-    """Return positions (int64) by "role/purpose" ("primary/pretrain", ...), in a seeded order.
+    """Return positions (int64) by "role/purpose" ("primary/pretrain", ...), in a seeded order; `data`: images by role.
 
-    data: images by role, "primary" and "transfer". CIFAR-10 and CIFAR-100 share three: in "report" those that the
-    primary dataset pretrains on never test the other's probes; in "standard" the published test set stays whole, and
-    the pretraining goes on without its images.
+    CIFAR-10 and CIFAR-100 share three images: in "report" those that the primary dataset pretrains on never test the
+    other's probes; in "standard" the published test set stays whole, and the pretraining goes on without its images.
     """
     primary = split_images(data["primary"], protocol, "primary", fractions=fractions, seed=seed)
     seen = data["primary"].keys[primary["pretrain"]]
@@ -37,13 +37,7 @@ def split_study(
 
 
 def split_images(
-    images: Images,
-    protocol: str,
-    role: str,
-    *,
-    fractions: Mapping[str, float],
-    seed: int,
-    seen: Sequence | np.ndarray = (),
+    images: Images, protocol: str, role: str, *, fractions: Mapping[str, float], seed: int, seen: ArrayLike = ()
 ) -> dict[str, np.ndarray]:
     """Return for each purpose the positions (int64) of its images, in a seeded order.
 
@@ -51,7 +45,6 @@ def split_images(
         left out, so that the test set stays the published one.
     fractions: of the protocol's shares of `images.totals`, in (0, 1]: "pretrain", and "probe" for what probes take.
     seen: (M,) keys of images that another dataset pretrains on.
-
     Raises ValueError for unknown names, and for too few images (with what to lower).
     """
     _, inverse, counts = np.unique(images.keys, return_inverse=True, return_counts=True)
@@ -79,10 +72,8 @@ def draw(
     labels = np.maximum(images.labels, 0)  # unlabeled images are one class
     everything = np.isin(images.official, pool.official)
     members = order[everything[order]]
-    counts, room, clean = (
-        np.bincount(labels[part], minlength=max(1, len(images.classes)))
-        for part in (everything, members, members[~copied[members]])
-    )
+    parts, num_classes = (everything, members, members[~copied[members]]), max(1, len(images.classes))
+    counts, room, clean = (np.bincount(labels[part], minlength=num_classes) for part in parts)
     exclusive = len(pool.shares) > 1 and not pool.overlap
     for side, (purpose, share) in enumerate(pool.shares):
         back = exclusive and side == 1

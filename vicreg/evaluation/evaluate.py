@@ -16,12 +16,13 @@ from vicreg.evaluation.probe import Probe, build
 
 VAL_PART = 5  # one in so many training images is held out
 MAX_TRAIN, NUM_TEST = 5000, 2000  # synthetic images of a sanity check: enough to be sure, in seconds
+Result = dict[str, Any]
 NOISE = 0.1  # their standard deviation around centers whose coordinates have 1
 
 
 def evaluate_probe(
     name: str, params: Mapping[str, Any], features: FeatureSet, *, seed: int, device: torch.device
-) -> tuple[dict[str, Any], Classifier]:
+) -> tuple[Result, Classifier]:
     """Train the probe `name` with its `params` on `features`; return its result as plain values, and its classifier.
 
     The result has what `fit_and_score` gives; `val_top1`, the top-1 on training images that were held out, by which
@@ -29,26 +30,23 @@ def evaluate_probe(
     those for `val_top1`. Raises ValueError where the probe is at chance on features that are easy to separate, too.
     """
 
-    def refit(other: FeatureSet) -> dict[str, Any]:
+    def refit(other: FeatureSet) -> Result:
         return fit_and_score(build(name, params), other, seed, device)[0]
 
     start, probe = time.perf_counter(), build(name, params)
     result, classifier = fit_and_score(probe, features, seed, device)
     result["seconds"] = round(time.perf_counter() - start, 2)
-    easy = separable_features(features.train.shape, len(features.classes), seed) if result["at_chance"] else None
-    if easy and refit(easy)["at_chance"]:
+    shape, num_classes = features.train.shape, len(features.classes)
+    if result["at_chance"] and refit(separable_features(shape, num_classes, seed))["at_chance"]:
         raise ValueError(
             f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
             f"separate: it is broken, or `probes.{name}` in params.yaml is, {dict(params)}"
         )
-    val_top1 = refit(validation(features, seed))["top1"] if probe.val_top1 is None else probe.val_top1
-    settings = {**probe.params.model_dump(), **probe.chosen}
-    return {**result, "val_top1": val_top1, "settings": settings}, classifier.cpu()
+    result["val_top1"] = refit(validation(features, seed))["top1"] if probe.val_top1 is None else probe.val_top1
+    return {**result, "settings": {**probe.params.model_dump(), **probe.chosen}}, classifier.cpu()
 
 
-def fit_and_score(
-    probe: Probe, features: FeatureSet, seed: int, device: torch.device
-) -> tuple[dict[str, Any], Classifier]:
+def fit_and_score(probe: Probe, features: FeatureSet, seed: int, device: torch.device) -> tuple[Result, Classifier]:
     """Train on the training features, score on the test features after each epoch; the last epoch counts.
 
     Returns top1, its 95 % interval top1_low and top1_high, top5, the curve over epochs where there are several, which
@@ -74,16 +72,13 @@ def fit_and_score(
 
 
 def validation(features: FeatureSet, seed: int) -> FeatureSet:
-    """The training features alone: of each class a fifth, drawn by the seed and rounded up, tests, the others train.
-
-    A class's last image trains; raises ValueError where nothing is left to test on.
-    """
+    """The training features alone: a fifth of each class, drawn and rounded up, tests; one of each trains."""
     random, images, labels = np.random.default_rng(seed), features.train, features.train_labels
     held_out = np.zeros(len(labels), bool)
     for positions in (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)):
         held_out[positions[: min(-(-len(positions) // VAL_PART), len(positions) - 1)]] = True
     if not held_out.any():
-        raise ValueError(f"{features.source}: no class has two training images: raise the fraction `probe`")
+        raise ValueError(f"{features.name}: no class has two training images: raise the fraction `probe`")
     train, test = ((images[mask], labels[mask]) for mask in (~held_out, held_out))
     return replace(features, train=train[0], train_labels=train[1], test=test[0], test_labels=test[1])
 
@@ -110,8 +105,9 @@ def metrics_by_epoch(name: str, params: Mapping[str, Any], result: Mapping[str, 
 def summarize(name: str, result: Mapping[str, Any], features: FeatureSet) -> str:
     """A line on a result for a person, and a second one where it is at chance."""
     line = f"{features.name}: {name}: top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%}"
+    if not result["at_chance"]:
+        return line
     between, chance = f"{result['top1_low']:.1%} to {result['top1_high']:.1%}", f"{1 / len(features.classes):.1%}"
-    warning = (
-        f"\nwarning: {name}: the 95 % interval from {between} holds chance, {chance}. The probe separates synthetic "
+    return (
+        f"{line}\nwarning: chance, {chance}, is in the 95 % interval, {between}; the probe separates synthetic features"
     )
-    return line + (warning + "features, so the encoder gives too little." if result["at_chance"] else "")

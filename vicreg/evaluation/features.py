@@ -5,7 +5,7 @@ The file holds `name`, `genuine`, `classes`, `fingerprint`, `description` and, f
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ class FeatureSet:
     genuine: bool = False
     fingerprint: str = ""
     description: Mapping[str, Any] = field(default_factory=dict)  # what the encoder's file says of itself
-    source: str = "features"  # the file, for messages
 
     @property
     def weights(self) -> str:
@@ -61,40 +60,35 @@ def not_run(path: Path) -> str | None:
 
 
 def load_features(path: Path) -> FeatureSet:
-    """Read what `save_features` wrote; raises ValueError for another file, and where `checked` does."""
+    """Read what `save_features` wrote; raises ValueError for another file, and for the first of its `problems`."""
     arrays = load_arrays(path, (*TEXTS, *ARRAYS))
-    about: dict[str, Any] = {name: arrays[name].tolist() for name in TEXTS} | {"source": str(path)}
+    about: dict[str, Any] = {name: arrays[name].tolist() for name in TEXTS}
     about |= {"classes": tuple(about["classes"]), "description": json.loads(about["description"])}
     train, train_labels, test, test_labels = (arrays[name] for name in ARRAYS)
-    return checked(FeatureSet(train, train_labels, test, test_labels, **about))
+    features = FeatureSet(train, train_labels, test, test_labels, **about)
+    for problem in problems(features):
+        raise ValueError(f"{path}: {problem}")
+    return features
 
 
-def checked(features: FeatureSet) -> FeatureSet:
-    """Return `features`; raises ValueError unless a probe that learns from them can be judged on them.
-
-    Numbers are finite, every class is there, the encoder did not collapse, no test image equals a training image.
-    """
+def problems(features: FeatureSet) -> Iterator[str]:
+    """Why no probe that learns from these features can be judged on them, and what to run."""
     train, test, num_classes = features.train, features.test, len(features.classes)
     for subset, rows, labels in zip(SUBSETS, (train, test), (features.train_labels, features.test_labels), strict=True):
-        name = f"{features.source}: `{subset}`"
         if not rows.size or not np.isfinite(rows).all():
-            raise ValueError(f"{name} holds no numbers, or some that are not finite: run `dvc repro features` again")
+            yield f"`{subset}` holds no numbers, or some that are not finite: run `dvc repro features` again"
         if labels.shape != (len(rows),) or not set(labels) <= set(range(num_classes)):
-            raise ValueError(
-                f"{name} needs labels ({len(rows)},) in 0..{num_classes - 1}: run `dvc repro features` again"
-            )
+            yield f"`{subset}` needs labels ({len(rows)},) in 0..{num_classes - 1}: run `dvc repro features` again"
         if absent := num_classes - len(set(labels)):
-            raise ValueError(f"{name} lacks {absent} of {num_classes} classes: raise the fraction `probe`")
+            yield f"`{subset}` lacks {absent} of {num_classes} classes: raise the fraction `probe`"
     distinct = {row.tobytes() for row in train + np.float32(0)}  # -0.0 becomes 0.0, its equal
     if len(distinct) <= COLLAPSED * len(train) and len(train) > 1:
-        raise ValueError(
-            f"{features.source}: the encoder has collapsed: {len(train):,} training images have only {len(distinct):,} "
-            "different representations. Pretrain again with a lower `optimizer.base_lr` or other numbers of the method."
+        yield (
+            f"the encoder has collapsed: {len(train):,} training images have only {len(distinct):,} different "
+            "representations. Pretrain again with a lower `optimizer.base_lr` or other numbers of the method"
         )
     if shared := sum(row.tobytes() in distinct for row in test + np.float32(0)):
-        raise ValueError(
-            f"{features.source}: {shared:,} of {len(test):,} test images have the very representation of a training "
-            "image: the probe would be tested on what it learned, or the encoder does not tell them apart. Run `dvc "
-            "repro split` and `dvc repro features`, or pretrain again."
+        yield (
+            f"{shared:,} of {len(test):,} test images have the very representation of a training image. Either the "
+            "split leaks: run `dvc repro split` and `dvc repro features`; or the encoder does not tell them apart"
         )
-    return features

@@ -33,10 +33,7 @@ def mean_terms(method: Method, a: Tensor, b: Tensor) -> dict[str, float]:
 
 @torch.inference_mode()
 def embeddings(method: Method, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor | None:
-    """Embeddings (N, D) float32 of images (N, 3, H, W), in evaluation mode; None where the method has no projector.
-
-    Raises as `vicreg.nn.encoder.extract_features` does.
-    """
+    """Frozen embeddings (N, D) float32 of images (N, 3, H, W); None without a projector; raises as extract_features."""
     with assert_frozen(method):
         method = method.to(device).eval()
         batches = [method.embed(batch.to(device)) for batch in images.split(batch_size)]

@@ -14,8 +14,7 @@ PART = ".part"  # how a file's name ends while it is written; DVC and git overlo
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a stream whose content becomes the file at `path` when the block ends well, and is dropped when not.
 
-    The content is on the disk before the name is, so that a power cut leaves the old file or the new one.
-    Raises OSError that says what to do where the disk is full or the folder cannot be written.
+    A power cut leaves the old file or the new one. Raises OSError that says what to do where the disk is full.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,10 +47,7 @@ def save_not_run(path: Path, why: str) -> None:
 
 
 def describe(path: Path, kind: str, again: str) -> dict[str, Any]:
-    """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote.
-
-    kind, again: what the file should be, "an encoder", and what makes it again, for the message.
-    """
+    """What `save` or `save_not_run` was told; ValueError for other files: `kind`, "an encoder", `again` makes it."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(json.loads(file.metadata()["description"]))
@@ -64,10 +61,7 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def load_parts(module: Part, path: Path, digests: Mapping[str, str], again: str) -> Part:
-    """Return `module` with the parts that the file at `path` holds, bit for bit as they were saved.
-
-    digests: of each part, by the file's description. Raises ValueError where they do not fit or are others.
-    """
+    """Return `module` with the parts that the file holds; ValueError unless they have these `digests`."""
     try:
         module.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:

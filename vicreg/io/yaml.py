@@ -8,22 +8,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 
-class YamlError(ValueError):
-    """A text that is not YAML, or more than plain values."""
-
-
 def loads(text: str | bytes, origin: str = "the text") -> Any:
-    """Return the values in a text; raises YamlError that names `origin` and the line."""
+    """Return the values in a text; raises ValueError that names `origin` and the line."""
     try:
         return YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else str(error)
-        raise YamlError(f"{origin} cannot be read as YAML: {line}") from error
+        raise ValueError(f"{origin} cannot be read as YAML: {line}") from error
 
 
 def load(path: Path | str) -> Any:
-    """Return the values in a file; raises YamlError, or OSError where it cannot be read."""
+    """Return the values in a file; raises ValueError, or OSError where it cannot be read."""
     return loads(Path(path).read_bytes(), str(path))
 
 

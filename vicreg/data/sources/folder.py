@@ -23,9 +23,7 @@ class Folder(Source):
 
     class Params(Section):
         folder: PathOrUrl  # where the pictures lie; files that are none are passed over
-        image_size: Annotated[int, Field(ge=8, le=1024)] = (
-            32  # to which the shorter side is resized; the middle remains
-        )
+        image_size: Annotated[int, Field(ge=8, le=1024)] = 32  # of the shorter side; the middle of the other remains
         labeled: bool = True  # whether sub-folders are classes
         # Of each class, drawn by content, where there is no `test/` and there are labels.
         test_fraction: Annotated[float, Field(gt=0, lt=1)] = 1 / 6
@@ -35,7 +33,7 @@ class Folder(Source):
         root, size = Path(self.params.folder).expanduser(), self.params.image_size
         divided = all((root / split).is_dir() for split in OFFICIAL_SPLITS)
         files = {file: file.relative_to(root).parts[:-1] for file in list_files(root)}  # with the folders above each
-        files = {file: above for file, above in files.items() if not divided or above[:1] in (("train",), ("test",))}
+        files = {file: above for file, above in files.items() if not divided or {*above[:1]} & {*OFFICIAL_SPLITS}}
         labeled = self.params.labeled and any(len(above) > divided for above in files.values())
         files = {file: above for file, above in files.items() if not labeled or len(above) > divided}
         scratch.mkdir(parents=True, exist_ok=True)

@@ -34,8 +34,8 @@ class Synthetic(Source):
                 official += [split] * count
         return Images(
             pixels=np.concatenate(pixels),
-            labels=np.array(labels, dtype=np.int64),
-            official=np.array(official, dtype="<U5"),
+            labels=np.array(labels),
+            official=np.array(official),
             classes=tuple(f"{shape} {texture}" for shape, texture in pairs),
             name=NAMES[dataset],
             synthetic=True,

@@ -21,10 +21,9 @@ class Logistic(Probe):
     """
 
     class Params(Section):
-        """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
-
+        # The inverse strengths of the regularization to choose from.
         C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
-        val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+        val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the training images that chooses C
         max_iter: Count = 300
         standardize: bool = True
 
@@ -38,10 +37,11 @@ class Logistic(Probe):
             model = self.regression((features - mean) * scale, labels, num_classes, seed)
         self.chosen |= {"C": model.C, "converged": bool(model.n_iter_.max() < self.params.max_iter)}
         weight, bias = np.zeros((num_classes, len(mean)), mean.dtype), np.full(num_classes, -np.inf, mean.dtype)
-        if len(model.classes_) == 2:  # scikit-learn keeps one row then: the score of the second class, the first has 0
-            weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0, model.intercept_[0]]
-        else:
-            weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        bias[model.classes_] = 0
+        classes = model.classes_[
+            -len(model.coef_) :
+        ]  # of two scikit-learn keeps the score of the second, the first has 0
+        weight[classes], bias[classes] = model.coef_, model.intercept_
         yield LinearClassifier(*map(torch.from_numpy, (mean, scale, weight, bias))).to(device)
 
     def regression(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> Any:
@@ -57,7 +57,6 @@ class Logistic(Probe):
         search = GridSearchCV(model, {"C": C}, cv=StratifiedShuffleSplit(1, test_size=size, random_state=seed))
         search.fit(features, labels)
         self.val_top1 = float(search.best_score_)
-        self.chosen["held_out_top1"] = dict(
-            zip(map(str, C), search.cv_results_["mean_test_score"].tolist(), strict=True)
-        )
+        scores = search.cv_results_["mean_test_score"].tolist()
+        self.chosen["held_out_top1"] = dict(zip(map(str, C), scores, strict=True))
         return search.best_estimator_
