@@ -21,7 +21,7 @@ IGNORED = re.compile(r"(vicreg\.(io|tracking)(\..*)?|vicreg\.study\.(params|reci
 
 
 def digest(*modules: str, root: Path = ROOT) -> str:
-    """Return the hex SHA-256 of these modules, all that they import, and DATA beside them; ValueError for an unknown."""
+    """The hex SHA-256 of these modules, all that they import, and DATA beside them; ValueError for an unknown one."""
     hashed = hashlib.sha256()
     for name, file in sorted(reached(modules, root).items()):
         hashed.update(f"{name}\n{stripped(file)}\n".encode())

@@ -33,7 +33,7 @@ class Folder(Source):
         root, size = Path(self.params.folder).expanduser(), self.params.image_size
         divided = all((root / split).is_dir() for split in OFFICIAL_SPLITS)
         files = {file: file.relative_to(root).parts[:-1] for file in list_files(root)}  # with the folders above each
-        files = {file: above for file, above in files.items() if not divided or {*above[:1]} & {*OFFICIAL_SPLITS}}
+        files = {file: above for file, above in files.items() if not divided or (above and above[0] in OFFICIAL_SPLITS)}
         labeled = self.params.labeled and any(len(above) > divided for above in files.values())
         files = {file: above for file, above in files.items() if not labeled or len(above) > divided}
         scratch.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,12 @@ class Folder(Source):
         if passed_over:
             print(f"{dataset}: {summary(passed_over)}", file=sys.stderr)
         parts = [files[root / name] for name in names]
-        titles = [above[divided] if labeled else "" for above in parts]
-        classes = sorted(set(titles)) if labeled else []
+        classes, labels = np.unique([above[divided] if labeled else "" for above in parts], return_inverse=True)
         images = Images(
             pixels=np.asarray(pixels[: len(names)]),
-            labels=np.array([classes.index(title) if labeled else -1 for title in titles]),
+            labels=labels if labeled else np.full(len(parts), -1),
             official=np.array([above[0] if divided else "train" for above in parts], dtype="<U5"),
-            classes=tuple(classes),
+            classes=tuple(classes.tolist()) if labeled else (),
             name=dataset,
         )
         return images if divided or not labeled else held_out(images, self.params.test_fraction, seed)
