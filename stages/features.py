@@ -22,11 +22,10 @@ def main(row: str) -> None:
         split = split_checks.verified(load_arrays(files.split), data, settings("split")["protocol"])
         encoder = None if "not_run" in description else load_encoder(files.model(row))
         for role, known in data.items():
-            path = files.features(row, role)
+            path, arrays = files.features(row, role), {}
             if encoder is None or not known.labeled:
                 save_arrays(path, not_run=np.array(description.get("not_run", NO_LABELS)))
                 continue
-            arrays = {}
             for subset in SUBSETS:
                 positions = split[f"{role}/{subset}"]
                 arrays[subset] = extract_features(encoder, known.pixels, device, positions=positions)

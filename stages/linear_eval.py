@@ -21,12 +21,12 @@ def main(row: str) -> None:
         known = {role: load_features(files.features(row, role)) for role in ROLES if not reasons[role]}
         classifiers, datasets = {}, {}
         for role, features in known.items():
-            datasets[role] = {"key": settings(f"download-{role}")["dataset"], **features.about, "probes": {}}
+            key, probes = settings(f"download-{role}")["dataset"], {}
             about = {"encoder": row, "study": files.study, "dataset": features.name, "weights": features.weights}
             for probe in options["probes"]:
                 tags = runs.RunTags(stage="linear_eval", probe=probe, **about)
-                result, classifiers[role, probe] = track(tags, datasets[role]["key"], features, options)
-                datasets[role]["probes"][probe] = result
+                probes[probe], classifiers[role, probe] = track(tags, key, features, options)
+            datasets[role] = {"key": key, **features.about, "probes": probes}
         result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reasons[ROLES[0]]})
         probe_files.save_results(files.probes(row), classifiers, result)
         write_json(files.result(f"linear_eval-{row}"), result)

@@ -7,16 +7,15 @@ from vicreg.evaluation.neighbors import compare_neighbors
 
 def main(row: str) -> None:
     """Find what the encoder of the row ROW holds to be alike among the images of the first dataset."""
-    files, options = paths(), settings("neighbors")
-    file, result = files.features(row, "primary"), {"encoder": row}
+    files, numbers = paths(), {key: settings("neighbors")[key] for key in ("images", "points", "seed")}
+    file = files.features(row, "primary")
     with timed(f"neighbors-{row}"):
         if reason := features.not_run(file):
-            result |= {"not_run": reason}
+            result = {"not_run": reason}
         else:
-            numbers = {key: options[key] for key in ("images", "points", "seed")}
-            result |= compare_neighbors(features.load_features(file), **numbers)
+            result = compare_neighbors(features.load_features(file), **numbers)
             print(f"of {result['nearest']} nearest images {result['agreement']:.1%} share the class", flush=True)
-        write_json(files.result(f"neighbors-{row}"), result)
+        write_json(files.result(f"neighbors-{row}"), {"encoder": row, **result})
 
 
 if __name__ == "__main__":

@@ -10,19 +10,18 @@ from vicreg.study.builders import describe, load_method
 
 def main(row: str) -> None:
     """Compute the loss between views, copies and different images by the row ROW, if it has a projector."""
-    files, numbers = paths(), settings("pair_loss")
-    result, device = {"encoder": row}, devices.choose_device(numbers["device"])
+    files, options = paths(), settings("pair_loss")
+    device, model = devices.choose_device(options["device"]), files.model(row)
+    numbers = {key: options[key] for key in ("num_pairs", "num_negatives", "seed")}
     with timed(f"pair_loss-{row}", devices.device_name(device)):
-        split = load_arrays(files.split)
-        role = next((role for role in ROLES if f"{role}/probe_test" in split), None)
-        reason = describe(files.model(row)).get("not_run")
-        if reason or role is None:
-            result |= {"not_run": reason or "there are no labeled images to compare"}
+        split, result = load_arrays(files.split), {"encoder": row}
+        if reason := describe(model).get("not_run"):
+            result |= {"not_run": reason}
         else:
-            options = {key: numbers[key] for key in ("num_pairs", "num_negatives", "seed")}
-            method, policy = load_method(files.model(row)), recipe(row).view_policy()
+            role = next(role for role in ROLES if f"{role}/probe_test" in split)  # the first with labels
             test = images.load(files.data(role)).subset(split[f"{role}/probe_test"])
-            result |= {"role": role, **evaluate_pairs(method, test, policy, **options, device=device)}
+            terms = evaluate_pairs(load_method(model), test, recipe(row).view_policy(), **numbers, device=device)
+            result |= {"role": role, **terms}
         write_json(files.result(f"pair_loss-{row}"), result)
 
 

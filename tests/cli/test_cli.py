@@ -121,7 +121,7 @@ def test_embed_names_what_it_passed_over(study):
 def test_embed_says_what_is_wrong_with_a_folder(study):
     Path("empty").mkdir()
     assert "empty holds no image that can be read; it is empty" in refused("embed", "empty")
-    assert "nowhere is not there; name a folder of images" in refused("embed", "nowhere")
+    assert "nowhere is no folder of images" in refused("embed", "nowhere")
     assert "is no folder" in refused("embed", "params.yaml")
     assert "--out empty: name a file for NumPy" in refused("embed", "../pictures", "--out", "empty")
 

@@ -69,7 +69,7 @@ import sys
 import stages.{stage}
 from vicreg.data import source
 from vicreg.io import plugins
-[source.find(name) for name in plugins.names("sources")]
+[plugins.member_class("sources", name, source.Source) for name in plugins.names("sources")]
 slow = {{"torch", "mlflow", "matplotlib", "sklearn", "scipy"}} & sys.modules.keys()
 assert not slow, slow
 """

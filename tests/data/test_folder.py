@@ -83,7 +83,7 @@ def test_what_is_no_picture_is_passed_over(tmp_path: Path, capsys: pytest.Captur
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "holds no image"), ("gone", "is not there")])
+@pytest.mark.parametrize(("name", "message"), [("empty", "holds no image"), ("gone", "is no folder of images")])
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=rf"{name} {message}"):

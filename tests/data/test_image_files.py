@@ -114,7 +114,7 @@ def test_a_photo_is_turned_as_its_camera_noted(tmp_path):
 
 
 HOSTILE = {
-    "text.png": (b"this is no image", "it is no image, or of a kind that is not read here"),
+    "text.png": (b"this is no image", "it is no image, or of a kind not read here"),
     "empty.png": (b"", "it is empty"),
     "bomb.png": (header(30_000, 30_000), "decompression bomb"),
     "large.png": (header(10_000, 9_000), "10,000 x 9,000 pixels are more than 50,000,000"),
@@ -198,6 +198,6 @@ def test_a_folder_without_an_image_is_an_error(tmp_path, content, message):
 
 def test_what_is_no_folder_is_an_error(tmp_path):
     saved(Image.fromarray(SMALL), tmp_path / "image.png")
-    for name, message in {"image.png": "is no folder", "gone": "is not there"}.items():
-        with pytest.raises(ValueError, match=rf"{name} {message}; name a folder of images"):
+    for name in ("image.png", "gone"):
+        with pytest.raises(ValueError, match=rf"{name} is no folder of images"):
             image_files.read_folder(tmp_path / name)

@@ -64,7 +64,7 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", plugins.names("sources"))
 def test_every_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
-    member = source.find(name)
+    member = plugins.member_class("sources", name, source.Source)
     assert issubclass(member, source.Source) and member.__doc__
     needed = {field: str(tmp_path) for field, info in member.Params.model_fields.items() if info.is_required()}
     datasets = member.DATASETS or ("any name",)
@@ -76,7 +76,7 @@ def test_every_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
 
 def test_an_unknown_source_is_an_error_that_lists_the_choices() -> None:
     with pytest.raises(LookupError, match="folder, local, official, synthetic"):
-        source.find("other")
+        source.make("other", "photos", {})
 
 
 def test_other_images_are_refused_with_counts_and_fingerprints() -> None:

@@ -91,13 +91,11 @@ def first(value: int) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (first(-1), r"positions -1\.\..*there are 400 images"),
-        (first(400), r"positions \d+\.\.400, but there are 400"),
-        (lambda positions: positions[[0, *range(len(positions))]], "names 1 of its images more than once"),
-        (lambda positions: positions.astype(np.float64), "float64"),
-        (lambda positions: positions[:, None], r"\(\d+, 1\)"),
-        (lambda positions: positions[:0], "N at least 1"),
-        (lambda positions: None, "missing or unknown: `transfer/probe_train`"),
+        (first(-1), "different positions below 400"),
+        (first(400), "different positions below 400"),
+        (lambda positions: positions[[0, *range(len(positions))]], "different positions below 400"),
+        (lambda positions: positions[:0], "different positions below 400"),
+        (lambda positions: None, r"lacks or does not need \['transfer/probe_train'\]"),
     ],
 )
 def test_positions_that_are_none_stop_the_study(data, change, message):
@@ -105,7 +103,9 @@ def test_positions_that_are_none_stop_the_study(data, change, message):
     changed = change(split.pop("transfer/probe_train"))
     if changed is not None:
         split["transfer/probe_train"] = changed
-    with pytest.raises(ValueError, match=rf"`transfer/probe_train`.*{message}|{message}.*run `dvc repro split` again"):
+    with pytest.raises(
+        ValueError, match=rf"`transfer/probe_train` must hold {message}.*|{message}.*run `dvc repro split` again"
+    ):
         split_checks.with_fingerprints(split, data, "report")
 
 
@@ -114,5 +114,7 @@ def test_a_class_that_a_probe_lacks_stops_the_study(data, part):
     split, known = drawn(data), data["transfer"]
     kept = split[f"transfer/{part}"]
     split[f"transfer/{part}"] = kept[known.labels[kept] != 3]
-    with pytest.raises(ValueError, match=rf"`transfer/{part}` holds no image of 1 of 10 classes of made up: 'cat'"):
+    with pytest.raises(
+        ValueError, match=rf"`transfer/{part}` holds no image of 1 of 10 classes of made up, such as 'cat'"
+    ):
         split_checks.with_fingerprints(split, data, "report")

@@ -136,7 +136,9 @@ def test_what_a_class_lacks_for_its_copies_comes_from_others() -> None:
     assert per_class(images, purposes["pretrain"]) == [0, *[45] * 4, *[44] * 5]
     assert per_class(images, purposes["probe_train"], "train")[0] == 50
     images = with_copies(images, [(1, i) for i in range(10, 500) if i % 10 != 0])
-    with pytest.raises(ValueError, match="`pretrain` needs 400 train images, but of 500 only 8 can serve it"):
+    with pytest.raises(
+        ValueError, match="`pretrain` needs 400 train images, but of 500 only 8 are neither copies nor taken"
+    ):
         split_images(images, "report", "primary", fractions=fractions(0.01, 0.01), seed=0)
 
 

@@ -78,7 +78,7 @@ def test_a_logistic_fit_that_stops_early_says_so(features):
 def test_a_class_that_cannot_be_held_out_is_an_error(features):
     labels = np.arange(600) % 3
     labels[0] = 3
-    with pytest.raises(ValueError, match=r"1 classes have a single training image: raise the fraction `probe`"):
+    with pytest.raises(ValueError, match="a class has a single training image: raise the fraction `probe`"):
         fitted("logistic", features[0], labels, C=[0.1, 1.0])
     fitted("logistic", features[0], labels, C=[0.1])
 

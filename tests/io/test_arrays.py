@@ -52,5 +52,5 @@ def test_a_damaged_file_names_itself_and_what_to_run(tmp_path: Path, damage: str
 
 def test_a_file_that_needs_pickle_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "split.npz", x=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match=r"split\.npz is damaged .*`dvc repro split`"):
+    with pytest.raises(ValueError, match=r"split\.npz cannot be read .*`dvc repro split`"):
         load_arrays(tmp_path / "split.npz")

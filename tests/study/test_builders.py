@@ -98,7 +98,7 @@ def test_one_flipped_bit_of_a_weight_is_noticed(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"digest": None}, "does not hold the weights"),
+        ({"digest": None}, "it has no digest to compare its weights by"),
         ({"digest": {"encoder": "0"}}, "not those that were saved"),
         ({"backbone": {"name": "resnet18", "width": 3, "stem": "cifar"}}, "size mismatch"),
         ({"backbone": {"name": "resnet50", "image_size": 32}}, "does not hold"),

@@ -28,23 +28,24 @@ def recognize(images: Images, dataset: str, *, allow_subset: bool = False) -> Im
 
     dataset: "cifar10" or "cifar100" must be that one; of any other name all content is allowed.
     allow_subset: allow other content on purpose; its name then says "(subset)" wherever it is shown.
-
     Raises ValueError with counts and fingerprints when the content is not genuine and `allow_subset` is False.
     """
     if dataset not in GENUINE and (images.synthetic or images.totals != COUNTS):
         return images
     prints = fingerprints(images) | {"classes": hashlib.sha256(" ".join(images.classes).encode()).hexdigest()}
-    genuine = next((name for name, expected in GENUINE.items() if prints == expected), None)
-    if genuine and (genuine == dataset or dataset not in GENUINE):
-        return replace(images, name=NAMES[genuine], genuine=True)
+    for name in [dataset] if dataset in GENUINE else GENUINE:
+        if prints == GENUINE[name]:
+            return replace(images, name=NAMES[name], genuine=True)
     if dataset not in GENUINE:
         return images
     if allow_subset:
         return replace(images, name=f"{NAMES[dataset]} (subset)", genuine=False)
     lines = [f"these images are not the complete, genuine {NAMES[dataset]}:"]
     for part, expected in GENUINE[dataset].items():
-        count = f"{int((images.official == part).sum()):,} of {COUNTS[part]:,} images, " if part in COUNTS else ""
+        count = f"{(images.official == part).sum():,} of {COUNTS[part]:,} images, " if part in COUNTS else ""
         verdict = "as expected" if prints.get(part) == expected else f"not {expected}"
         lines.append(f"  {part}: {count}fingerprint {prints.get(part)}, {verdict}")
-    lines.append("Check the files, or take `source: official`; if this is a part of it on purpose, set")
-    raise ValueError("\n".join([*lines, '`allow_subset: true`, and every table will say "subset".']))
+    lines.append(
+        'Check the files, take `source: official`, or set `allow_subset: true`: every table then says "subset".'
+    )
+    raise ValueError("\n".join(lines))

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vicreg.data.download import checksum
-from vicreg.data.images import Images, reason
+from vicreg.data.images import Images
+from vicreg.io.errors import reason
 
 MAX_FILE = 200_000_000  # bytes; CIFAR-100's train pickle, the largest, has 155 million
 MAX_ARCHIVE = 400_000_000  # bytes unpacked; both have less than 190 million

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,10 +17,8 @@ TIMEOUT = 60  # seconds without a byte
 def fetch(url: str, target: Path, *, md5: str, alternative: str) -> Path:
     """Return `target`, downloaded from `url` unless it is already there with the right `md5`.
 
-    alternative: a sentence for the error: what to do when there is no network.
-
-    Raises ConnectionError when the transfer fails (what came so far stays in `<target>.part`) and ValueError
-    when the checksum is wrong (the file is removed).
+    Raises ConnectionError when the transfer fails (what came so far stays in `<target>.part`), ValueError when the
+    checksum is wrong (the file is removed); `alternative` is a sentence for both: what else to do.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -54,16 +53,11 @@ def _transfer(url: str, part: Path) -> None:
             if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
                 size = 0
             total = None if answer.length is None else size + answer.length  # None when the server does not say
-            title = part.name.removesuffix(".part")
-            with (
-                part.open("ab" if size else "wb") as stream,
-                tqdm(total=total, initial=size, unit="B", unit_scale=True, desc=title) as bar,
-            ):
-                while block := answer.read(BLOCK):
-                    size += stream.write(block)
-                    bar.update(len(block))
-            if total is not None and size < total:
-                raise OSError(f"the connection ended after {size:,} of {total:,} bytes")
+            progress = tqdm.wrapattr(answer, "read", total=total, initial=size, desc=part.stem)
+            with part.open("ab" if size else "wb") as stream, progress as blocks:
+                shutil.copyfileobj(blocks, stream, BLOCK)
+            if total is not None and part.stat().st_size < total:
+                raise OSError(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 416 or not size:  # 416: the part is longer than the file, so it is something else

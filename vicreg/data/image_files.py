@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from vicreg.data.images import reason
+from vicreg.io.errors import reason
 
 MAX_PIXELS = 50_000_000  # of an image before it is resized: 8,000 x 6,000 fit, and a bomb does not
 # By name, since Pillow knows more of them, and hands EPS to a program that runs what is in it.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA")
-DIRECT = ("1", "L", "P", "CMYK", "YCbCr")  # modes that Pillow makes RGB without a choice that is ours
+DIRECT = ("RGB", "1", "L", "P", "CMYK", "YCbCr")  # modes that Pillow makes RGB without a choice that is ours
 
 
 class Unreadable(ValueError):
@@ -27,11 +27,9 @@ class Unreadable(ValueError):
 def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
     """Return (size, size, 3) uint8 of an image file; one of this size in RGB already stays as it is, bit for bit.
 
-    crop: whether the shorter side becomes `size` and the middle remains; otherwise the image is squeezed to the square.
-        Both by bicubic interpolation with antialiasing.
-
-    Of an animation the first frame counts; a photo is turned as its camera noted; transparency lies on white; grey,
-    palettes, CMYK and 16 bits become 8 bits of RGB. Raises Unreadable.
+    Others are squeezed to the square, or with `crop` the shorter side becomes `size` and the middle of the other
+    remains; by bicubic interpolation with antialiasing. Of an animation the first frame counts; a photo is
+    turned as its camera noted; transparency lies on white; all become 8 bits of RGB. Raises Unreadable.
     """
     if not path.is_file():  # to open a named pipe would wait for ever
         kind = "is a folder; name images, such as its *.png" if path.is_dir() else "is no ordinary file"
@@ -46,15 +44,11 @@ def read(path: Path, size: int = 32, *, crop: bool = False) -> np.ndarray:
                 raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
             if crop:
                 image.draft("RGB", (2 * size, 2 * size))  # a JPEG decodes to no more than it takes
-            upright = rgb(ImageOps.exif_transpose(image))
-            if upright.size != (size, size):
-                resize = ImageOps.fit if crop else Image.Image.resize
-                upright = resize(upright, (size, size), Image.Resampling.BICUBIC)
-            return np.asarray(upright)
-    except UnidentifiedImageError:
-        raise Unreadable(path, "it is no image, or of a kind that is not read here") from None
+            resize = ImageOps.fit if crop else Image.Image.resize
+            return np.asarray(resize(rgb(ImageOps.exif_transpose(image)), (size, size), Image.Resampling.BICUBIC))
     except Exception as error:  # of damaged files Pillow raises errors of a dozen kinds
-        raise Unreadable(path, reason(error)) from None
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise Unreadable(path, "it is no image, or of a kind not read here" if unknown else reason(error)) from None
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -64,19 +58,13 @@ def rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if image.mode == "RGB":
-        return image
     if image.mode in DIRECT:
         return image.convert("RGB")
     raise ValueError(f"its mode is {image.mode}, whose values have no known range; save it as 8 bits of RGB")
 
 
 def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], dict[str, str]]:
-    """Read all images in `folder` and the folders in it, sorted by path, squeezed to the square.
-
-    Returns their pixels (N, size, size, 3) uint8, their paths in the folder, and by path what was passed over, and why.
-    Raises ValueError for what is no folder, and for one without any image.
-    """
+    """All images in `folder` and below, squeezed to (N, size, size, 3) uint8, and what `read_files` returns."""
     files = list_files(folder)
     pixels = np.empty((len(files), size, size, 3), np.uint8)
     names, passed_over = read_files(files, folder, pixels)
@@ -86,8 +74,7 @@ def read_folder(folder: Path, size: int = 32) -> tuple[np.ndarray, list[str], di
 def list_files(folder: Path) -> list[Path]:
     """All in `folder` and below that is no folder, sorted, without what is hidden; ValueError for what is no folder."""
     if not folder.is_dir():
-        problem = "no folder" if folder.exists() else "not there"
-        raise ValueError(f"{shown(folder)} is {problem}; name a folder of images")
+        raise ValueError(f"{shown(folder)} is no folder of images")
     paths = (path for path in folder.rglob("*") if not path.is_dir())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
@@ -95,12 +82,11 @@ def list_files(folder: Path) -> list[Path]:
 def read_files(
     files: Sequence[Path], folder: Path, pixels: np.ndarray, *, crop: bool = False
 ) -> tuple[list[str], dict[str, str]]:
-    """Read images into the first rows of `pixels` (N, S, S, 3); raises ValueError where there is none.
+    """Read images into the first rows of `pixels` (N, S, S, 3); ValueError where there is none.
 
-    Returns their paths in `folder`, and by path what was passed over, and why.
+    Returns their paths in `folder`, and by path why others were passed over.
     """
-    names: list[str] = []
-    passed_over: dict[str, str] = {}
+    names, passed_over = list[str](), dict[str, str]()
     for file in tqdm(files, desc="reading", unit="file", disable=None):
         name = file.relative_to(folder).as_posix()
         try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vicreg.io import atomic
+from vicreg.io.errors import reason
 
 OFFICIAL_SPLITS = ("train", "test")
 CHUNK = 1 << 24  # bytes of pixels that are copied at a time
@@ -22,43 +23,30 @@ FACTS = ("classes", "name", "genuine", "synthetic", "totals")
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one dataset, with their classes or without.
+    """Images of one dataset, with their classes or without; ValueError where the arrays are not as described here."""
 
-    pixels: (N, H, W, 3) uint8, in memory or memory-mapped.
-    labels: (N,) int64, positions in `classes`; all -1 where there are no classes.
-    official: (N,) `<U5`, the official split each image came from: "train" or "test".
-    classes: class names, in label order, all different, on one line each; () for unlabeled images.
-    name: what every table and figure calls the data, for example "CIFAR-10 (subset)"; on one line too.
-    genuine: whether it is a complete CIFAR dataset, recognized by content (see `vicreg.data.cifar`).
-    synthetic: whether the images are drawn.
-    totals: by official split, how many images the source has in all, of which these may be a part; these by default.
-
-    Raises ValueError, saying what is wrong, when the arrays do not fit this description.
-    """
-
-    pixels: np.ndarray
-    labels: np.ndarray
-    official: np.ndarray
-    classes: tuple[str, ...]
-    name: str
-    genuine: bool = False
-    synthetic: bool = False
-    totals: Mapping[str, int] = field(default_factory=dict)
+    pixels: np.ndarray  # (N, H, W, 3) uint8, in memory or memory-mapped
+    labels: np.ndarray  # (N,) int64, positions in `classes`; all -1 where there are no classes
+    official: np.ndarray  # (N,) `<U5`, the official split that each image came from: "train" or "test"
+    classes: tuple[str, ...]  # names, all different, in label order; () for unlabeled images
+    name: str  # what every table and figure calls the data, for example "CIFAR-10 (subset)"
+    genuine: bool = False  # whether it is a complete CIFAR dataset, recognized by content (see `vicreg.data.cifar`)
+    synthetic: bool = False  # whether the images are drawn
+    totals: Mapping[str, int] = field(default_factory=dict)  # of the source's official splits; by default those here
 
     def __post_init__(self) -> None:
-        if problem := next(self._problems(), None):
+        for problem in self._problems():
             raise ValueError(f"{self.name!r}: {problem}")
-        if not self.totals:
-            counts = {split: int((self.official == split).sum()) for split in OFFICIAL_SPLITS}
-            object.__setattr__(self, "totals", counts)
+        counts = {split: int((self.official == split).sum()) for split in OFFICIAL_SPLITS}
+        object.__setattr__(self, "totals", self.totals or counts)
 
     def _problems(self) -> Iterator[str]:
         for title in (self.name, *self.classes):  # tables show them: nothing in them may steer a terminal
             if not (1 <= len(title) <= 100 and title.isprintable() and title == title.strip()):
                 yield f"{title[:100]!r} is no name: 1 to 100 characters on one line"
-        n, shape, kind = len(self.pixels), self.pixels.shape, self.pixels.dtype
-        if len(shape) != 4 or min(shape[1:]) < 1 or shape[3] != 3 or kind != np.uint8:
-            yield f"images must be (N, H, W, 3) uint8, these are {shape} {kind}"
+        n, shape = len(self.pixels), self.pixels.shape
+        if len(shape) != 4 or min(shape[1:]) < 1 or shape[3] != 3 or self.pixels.dtype != np.uint8:
+            yield f"images must be (N, H, W, 3) uint8, these are {shape} {self.pixels.dtype}"
         if self.labels.shape != (n,) or self.labels.dtype != np.int64:
             yield f"labels must be ({n},) int64, these are {self.labels.shape} {self.labels.dtype}"
         if self.official.shape != (n,) or self.official.dtype != "<U5" or set(self.official) - set(OFFICIAL_SPLITS):
@@ -87,10 +75,7 @@ class Images:
         return _joint_sha256(self.keys, self.labels, self.official)
 
     def subset(self, index: np.ndarray) -> "Images":
-        """Return the images at `index` (positions or a mask), copied to memory; a part of genuine data is not genuine.
-
-        Of images that may be larger than memory, read `pixels[positions]` batch by batch instead.
-        """
+        """The images at `index` (positions or a mask), copied to memory; a part of genuine data is not genuine."""
         chosen = np.arange(len(self))[index]
         complete = len(np.unique(chosen)) == len(self) == len(chosen)
         arrays = {name: getattr(self, name)[chosen] for name in ("pixels", "labels", "official")}
@@ -98,10 +83,8 @@ class Images:
 
 
 def digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (N,) `V32`: SHA-256 of each image's bytes (height, width, channel) and its label's.
-
-    A label is one byte, or as many as it needs (big-endian); none for -1, an unlabeled image.
-    """
+    """Return (N,) `V32`: SHA-256 of each image's bytes (height, width, channel) and its label's, big-endian."""
+    # A label has one byte, or as many as it needs; none for -1, an unlabeled image.
     tails = [n.to_bytes(max(1, (n.bit_length() + 7) // 8), "big") if n >= 0 else b"" for n in labels.tolist()]
     return _sha256(np.ascontiguousarray(image).tobytes() + tail for image, tail in zip(pixels, tails, strict=True))
 
@@ -124,34 +107,25 @@ def fingerprint(pixels: np.ndarray, labels: np.ndarray) -> str:
 
 def fingerprints(images: Images) -> dict[str, str]:
     """Return the `fingerprint` of each official split that has images."""
-    keys = digests(images.pixels, images.labels)
-    return {
-        split: _joint_sha256(np.sort(keys[images.official == split])) for split in np.unique(images.official).tolist()
-    }
+    keys, splits = digests(images.pixels, images.labels), np.unique(images.official).tolist()
+    return {split: _joint_sha256(np.sort(keys[images.official == split])) for split in splits}
 
 
 def canonical_order(images: Images) -> np.ndarray:
-    """Return positions (N,) that sort the images by official split (train first), then digest.
-
-    Every source and order thus ends in the very same arrays: images that tie are equal in pixels, label and split.
-    """
+    """Return positions (N,) that sort by official split (train first), then digest: every source ends in this order."""
     order = np.argsort(digests(images.pixels, images.labels), kind="stable")
     return order[np.argsort(images.official[order] != "train", kind="stable")]
 
 
 def save(images: Images, folder: Path, order: np.ndarray | None = None) -> None:
-    """Write `images`, in this `order` (N,) of positions or their own, always as the same bytes.
-
-    `about.json` comes last: without it the folder holds no images.
-    """
+    """Write `images`, in this `order` (N,) of positions or their own, always as the same bytes; last `about.json`."""
     order = np.arange(len(images)) if order is None else order
     (folder / "about.json").unlink(missing_ok=True)
     with atomic.writing(folder / "pixels.npy") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *images.pixels.shape[1:])}
         np.lib.format.write_array_header_1_0(stream, header)
-        step = max(1, CHUNK // max(1, images.pixels[:1].nbytes))
-        for start in range(0, len(order), step):
-            stream.write(images.pixels[order[start : start + step]].tobytes())
+        for part in np.array_split(order, 1 + images.pixels.nbytes // CHUNK):
+            stream.write(images.pixels[part].tobytes())
     for name in ("labels", "official"):
         with atomic.writing(folder / f"{name}.npy") as stream:
             np.save(stream, getattr(images, name)[order], allow_pickle=False)
@@ -173,12 +147,6 @@ def load(folder: Path) -> Images:
         raise ValueError(f"{folder} holds no images ({reason(error)}); run `dvc repro download` to make it") from None
     images.__dict__["digest"] = digest
     return images
-
-
-def reason(error: Exception) -> str:
-    """Return in one short line what a library says of a file that it cannot read."""
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _sha256(rows: Any) -> np.ndarray:

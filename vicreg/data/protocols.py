@@ -6,15 +6,13 @@ ROLES = ("primary", "transfer")
 
 
 class Pool(NamedTuple):
-    """Images of some official splits, and the purposes they serve.
-
-    shares: (purpose, its share of the pool at fraction 1); the first takes from the front, the second from the back.
-    overlap: both take from the front, so that they have the same images on purpose.
-    """
+    """Images of some official splits, and the purposes they serve."""
 
     official: tuple[str, ...]
-    shares: tuple[tuple[str, float], ...]
-    overlap: bool = False
+    shares: tuple[
+        tuple[str, float], ...
+    ]  # of each purpose at fraction 1; the first from the front, the second the back
+    overlap: bool = False  # both take from the front, so that they have the same images on purpose
 
 
 PROTOCOLS: dict[str, dict[str, tuple[Pool, ...]]] = {
@@ -37,14 +35,9 @@ UNLABELED = (Pool(("train",), (("pretrain", 1.0),)),)  # with any protocol: ther
 
 
 def pools(protocol: str, role: str, labeled: bool = True) -> tuple[Pool, ...]:
-    """Return a protocol's pools for the "primary" or "transfer" dataset; a ValueError names the choices."""
+    """Return a protocol's pools for a dataset in its role, one of ROLES; a ValueError names the choices."""
     if protocol not in PROTOCOLS or role not in ROLES:
         raise ValueError(f"protocol {protocol!r} and role {role!r}: choose from {', '.join((*PROTOCOLS, *ROLES))}")
     if not labeled and role == "transfer":
         raise ValueError("the `transfer` dataset only trains and tests probes, which need labels; this one has none")
     return PROTOCOLS[protocol][role] if labeled else UNLABELED
-
-
-def purposes(protocol: str, role: str, labeled: bool = True) -> set[str]:
-    """What the images of a dataset serve in this role."""
-    return {purpose for pool in pools(protocol, role, labeled) for purpose, _ in pool.shares}

@@ -10,15 +10,10 @@ from vicreg.io.section import Section
 
 
 class Source:
-    """Gives the images of datasets.
+    """Gives the images of datasets."""
 
-    Attributes:
-        Params: its parameters, beside `source`, in a dataset's section of params.yaml.
-        DATASETS: names of the datasets it has; None where a dataset may have any name.
-    """
-
-    Params: ClassVar[type[Section]] = Section
-    DATASETS: ClassVar[tuple[str, ...] | None] = None
+    Params: ClassVar[type[Section]] = Section  # beside `source`, in a dataset's section of params.yaml
+    DATASETS: ClassVar[tuple[str, ...] | None] = None  # names of those it has; None where any name will do
 
     def __init__(self, params: Any):
         self.params = params
@@ -28,22 +23,14 @@ class Source:
 
         scratch: a folder for downloads and other large files, kept between calls.
         fraction: in (0, 1], how much of `Images.totals` the study needs of each class; a source may give more.
-
         Raises ValueError that says what to do where the images cannot be read, ConnectionError where a download fails.
         """
         raise NotImplementedError
 
 
-def find(name: str) -> type[Source]:
-    """The class in the file `sources/<name>.py`; raises LookupError that lists the choices."""
-    module = plugins.member("sources", name)
-    members = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Source))
-    return next(member for member in members if member.__module__ == module.__name__)
-
-
 def make(name: str, dataset: str, params: Mapping[str, Any]) -> Source:
-    """The source of this name with its `params`; raises ValueError for a dataset that it does not have."""
-    member = find(name)
+    """The source of this name with its `params`; raises LookupError, and ValueError for a dataset that it lacks."""
+    member = plugins.member_class("sources", name, Source)
     if member.DATASETS is not None and dataset not in member.DATASETS:
         raise ValueError(f"the source `{name}` has no {dataset!r}; choose from {', '.join(member.DATASETS)}")
     return member(member.Params(**params))

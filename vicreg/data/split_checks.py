@@ -4,13 +4,14 @@ A split holds positions by "role/purpose" ("primary/pretrain", ...), and in its 
 are positions in ("primary/fingerprint").
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from vicreg.data.images import Images
-from vicreg.data.protocols import purposes
+from vicreg.data.protocols import pools
 
+Split = Mapping[str, np.ndarray]
 RERUN_HINT = "run `dvc repro split` again"
 
 # Pairs that may share no image. What pretraining saw of the transfer dataset may train its probe, never test it.
@@ -23,59 +24,42 @@ DISJOINT = (
 DISJOINT_IN_REPORT = (("primary/pretrain", "primary/probe_train"),)  # which "standard" trains on the same images
 
 
-def fingerprints(data: Mapping[str, Images]) -> dict[str, np.ndarray]:
-    """The digest of each role's images, in their order, by "role/fingerprint"."""
-    return {f"{role}/fingerprint": np.array(images.digest) for role, images in data.items()}
-
-
-def with_fingerprints(
-    split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str
-) -> dict[str, np.ndarray]:
+def with_fingerprints(split: Split, data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
     """Return a new split with the fingerprints of its images, after all checks; `data` are the images by role."""
     check(split, data, protocol)
-    return {**split, **fingerprints(data)}
+    return {**split, **{f"{role}/fingerprint": np.array(images.digest) for role, images in data.items()}}
 
 
-def verified(arrays: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
+def verified(arrays: Split, data: Mapping[str, Images], protocol: str) -> dict[str, np.ndarray]:
     """Return the positions of a split as its file holds them, after all checks: it was made for these images."""
-    for name, fingerprint in fingerprints(data).items():
-        if str(arrays.get(name)) != str(fingerprint):
-            role = name.partition("/")[0]
+    for role, images in data.items():
+        if str(arrays.get(f"{role}/fingerprint")) != images.digest:
             raise ValueError(f"the split was not made for the images of `{role}` that are there now; {RERUN_HINT}")
     split = {name: positions for name, positions in arrays.items() if not name.endswith("/fingerprint")}
     check(split, data, protocol)
     return split
 
 
-def check(split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> None:
+def check(split: Split, data: Mapping[str, Images], protocol: str) -> None:
     """Raise ValueError unless all purposes are there, valid, hold every class, and share only what they may."""
-    problem = next(problems(split, data, protocol), None)
-    if problem:
-        raise ValueError(f"the split: {problem}; {RERUN_HINT}")
-
-
-def problems(split: Mapping[str, np.ndarray], data: Mapping[str, Images], protocol: str) -> Iterator[str]:
-    roles = data.items()
-    expected = {f"{role}/{name}" for role, images in roles for name in purposes(protocol, role, images.labeled)}
+    served = {role: pools(protocol, role, images.labeled) for role, images in data.items()}
+    expected = {f"{role}/{purpose}" for role, parts in served.items() for pool in parts for purpose, _ in pool.shares}
     if split.keys() != expected:
-        odd = ", ".join(f"`{name}`" for name in sorted(split.keys() ^ expected))
-        yield f"it must hold {', '.join(sorted(expected))}; missing or unknown: {odd}"
+        raise ValueError(f"the split lacks or does not need {sorted(split.keys() ^ expected)}; {RERUN_HINT}")
+    keys = {}
     for name, positions in split.items():
         images = data[name.partition("/")[0]]
-        if positions.dtype != np.int64 or positions.ndim != 1 or not len(positions):
-            yield f"`{name}` must be positions (N,) int64, N at least 1; it is {positions.dtype} {positions.shape}"
-        if positions.min() < 0 or positions.max() >= len(images):
-            yield f"`{name}` holds positions {positions.min()}..{positions.max()}, but there are {len(images)} images"
-        if twice := len(positions) - len(np.unique(positions)):
-            yield f"`{name}` names {twice} of its images more than once"
-        absent = [] if name.endswith("/pretrain") else set(range(len(images.classes))) - {*images.labels[positions]}
-        if absent:
-            few = ", ".join([repr(images.classes[label]) for label in sorted(absent)][:5] + ["..."] * (len(absent) > 5))
-            yield (
-                f"`{name}` holds no image of {len(absent)} of {len(images.classes)} classes of {images.name}: {few}. "
-                "Take more from the source, or raise the fraction `probe`"
+        valid = np.isin(positions, np.arange(len(images)))
+        if not len(positions) or not valid.all() or len(np.unique(positions)) < len(positions):
+            raise ValueError(f"the split: `{name}` must hold different positions below {len(images)}; {RERUN_HINT}")
+        if absent := set(range(len(images.classes))) - {*images.labels[positions]} if "/probe" in name else set():
+            few = ", ".join(repr(images.classes[label]) for label in sorted(absent)[:5])
+            raise ValueError(
+                f"the split: `{name}` holds no image of {len(absent)} of {len(images.classes)} classes of "
+                f"{images.name}, such as {few}: take more from the source, or raise the fraction `probe`"
             )
-    keys = {name: data[name.partition("/")[0]].keys[positions] for name, positions in split.items()}
+        keys[name] = images.keys[positions]
     for one, other in DISJOINT if protocol == "standard" else DISJOINT + DISJOINT_IN_REPORT:
         if {one, other} <= keys.keys() and (shared := len(np.intersect1d(keys[one], keys[other]))):
-            yield f"`{one}` and `{other}` share {shared:,} images, which the protocol `{protocol}` keeps apart"
+            problem = f"share {shared:,} images, which the protocol `{protocol}` keeps apart"
+            raise ValueError(f"the split: `{one}` and `{other}` {problem}; {RERUN_HINT}")

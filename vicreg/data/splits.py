@@ -9,9 +9,11 @@ stand at the very back, where only `probe_train` takes them: so copies stay on o
 seen before, as `vicreg.data.split_checks` makes sure.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vicreg.data.images import Images, digests, seeded
 from vicreg.data.protocols import Pool, pools
@@ -20,56 +22,43 @@ from vicreg.data.protocols import Pool, pools
 def split_study(
     data: Mapping[str, Images], protocol: str, *, fractions: Mapping[str, float], seed: int
 ) -> dict[str, np.ndarray]:
-    """Return positions (int64) by "role/purpose" ("primary/pretrain", ...), in a seeded order.
+    """Return positions (int64) by "role/purpose" ("primary/pretrain", ...), in a seeded order; `data`: images by role.
 
-    data: images by role, "primary" and "transfer". CIFAR-10 and CIFAR-100 share three: in "report" those that the
-    primary dataset pretrains on never test the other's probes; in "standard" the published test set stays whole, and
-    the pretraining goes on without its images.
+    CIFAR-10 and CIFAR-100 share three images: in "report" those that the primary dataset pretrains on never test the
+    other's probes; in "standard" the published test set stays whole, and the pretraining goes on without its images.
     """
-    split: dict[str, np.ndarray] = {}
-    seen = None
-    for role, images in data.items():
-        drawn = split_images(images, protocol, role, fractions=fractions, seed=seed, seen=seen)
-        split |= {f"{role}/{purpose}": positions for purpose, positions in drawn.items()}
-        if role == "primary":
-            seen = images.keys[drawn["pretrain"]]
-    pretrain = split["primary/pretrain"]
-    tested = data["transfer"].keys[split["transfer/probe_test"]]
-    return split | {"primary/pretrain": pretrain[~np.isin(data["primary"].keys[pretrain], tested)]}
+    primary = split_images(data["primary"], protocol, "primary", fractions=fractions, seed=seed)
+    seen = data["primary"].keys[primary["pretrain"]]
+    transfer = split_images(data["transfer"], protocol, "transfer", fractions=fractions, seed=seed, seen=seen)
+    tested = data["transfer"].keys[transfer["probe_test"]]
+    primary["pretrain"] = primary["pretrain"][~np.isin(seen, tested)]
+    parts = {"primary": primary, "transfer": transfer}
+    return {f"{role}/{purpose}": positions for role, part in parts.items() for purpose, positions in part.items()}
 
 
 def split_images(
-    images: Images,
-    protocol: str,
-    role: str,
-    *,
-    fractions: Mapping[str, float],
-    seed: int,
-    seen: np.ndarray | None = None,
+    images: Images, protocol: str, role: str, *, fractions: Mapping[str, float], seed: int, seen: ArrayLike = ()
 ) -> dict[str, np.ndarray]:
     """Return for each purpose the positions (int64) of its images, in a seeded order.
 
-    protocol: "report" or "standard", with the shares of `vicreg.data.protocols`. With "standard", train images that
-        are copies of test images are left out, so that the test set stays the published one.
-    role: "primary" (pretrained on and probed) or "transfer" (only probed). Unlabeled images only pretrain.
-    fractions: of these shares of `images.totals`, in (0, 1]: "pretrain" for `pretrain`, "probe" for the other two.
+    protocol, role: names in `vicreg.data.protocols`. With "standard", train images that are copies of test images are
+        left out, so that the test set stays the published one.
+    fractions: of the protocol's shares of `images.totals`, in (0, 1]: "pretrain", and "probe" for what probes take.
     seen: (M,) keys of images that another dataset pretrains on.
-
     Raises ValueError for unknown names, and for too few images (with what to lower).
     """
-    parts = pools(protocol, role, images.labeled)
     _, inverse, counts = np.unique(images.keys, return_inverse=True, return_counts=True)
-    copied = (counts[inverse] > 1) | np.isin(images.keys, images.keys[:0] if seen is None else seen)
+    copied = (counts[inverse] > 1) | np.isin(images.keys, np.array(seen, images.keys.dtype))
     order = np.argsort(seeded(digests(images.pixels, images.labels), seed), kind="stable")
     order = order[np.argsort(copied[order], kind="stable")]
     if protocol == "standard":
         test = images.official == "test"
         order = order[(test | ~np.isin(images.keys, images.keys[test]))[order]]
-    chosen = {purpose: np.zeros(len(images), bool) for pool in parts for purpose, _ in pool.shares}
-    for pool in parts:
+    chosen: dict[str, list[np.ndarray]] = defaultdict(list)
+    for pool in pools(protocol, role, images.labeled):
         for purpose, positions in draw(images, pool, order, copied, fractions):
-            chosen[purpose][positions] = True
-    return {purpose: order[mask[order]] for purpose, mask in chosen.items()}
+            chosen[purpose].append(positions)
+    return {purpose: order[np.isin(order, np.concatenate(parts))] for purpose, parts in chosen.items()}
 
 
 def draw(
@@ -83,10 +72,8 @@ def draw(
     labels = np.maximum(images.labels, 0)  # unlabeled images are one class
     everything = np.isin(images.official, pool.official)
     members = order[everything[order]]
-    counts, room, clean = (
-        np.bincount(labels[part], minlength=max(1, len(images.classes)))
-        for part in (everything, members, members[~copied[members]])
-    )
+    parts, num_classes = (everything, members, members[~copied[members]]), max(1, len(images.classes))
+    counts, room, clean = (np.bincount(labels[part], minlength=num_classes) for part in parts)
     exclusive = len(pool.shares) > 1 and not pool.overlap
     for side, (purpose, share) in enumerate(pool.shares):
         back = exclusive and side == 1
@@ -99,8 +86,7 @@ def draw(
         if size - sizes.sum() > everything.sum() - len(members):  # those left out as copies of test images may lack
             raise ValueError(
                 f"{images.name}: `{purpose}` needs {size:,} {'/'.join(pool.official)} images, but of {len(members):,} "
-                f"only {spare.sum():,} can serve it, the others are copies or serve another purpose; take more from "
-                "the source, or lower the fractions `pretrain` and `probe`"
+                f"only {spare.sum():,} are neither copies nor taken; take more from the source, or lower the fractions"
             )
         for label, count in enumerate(sizes.tolist()):
             row = members[labels[members] == label]

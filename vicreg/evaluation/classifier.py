@@ -10,12 +10,9 @@ from vicreg.evaluation.metrics import topk
 
 
 class Classifier(nn.Module):
-    """Representations (N, D) float32 -> probabilities (N, C). A member of `classifiers/` is one subclass in one file.
+    """Representations (N, D) float32 -> probabilities (N, C). A member of `classifiers/` is one subclass in a file."""
 
-    It is built again from its tensors and its `settings`, as keywords.
-    """
-
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # with the tensors the keywords by which it is built again
 
     def __init__(self, tensors: dict[str, Tensor], **settings: Any):
         super().__init__()

@@ -16,38 +16,37 @@ from vicreg.evaluation.probe import Probe, build
 
 VAL_PART = 5  # one in so many training images is held out
 MAX_TRAIN, NUM_TEST = 5000, 2000  # synthetic images of a sanity check: enough to be sure, in seconds
+Result = dict[str, Any]
 NOISE = 0.1  # their standard deviation around centers whose coordinates have 1
 
 
 def evaluate_probe(
     name: str, params: Mapping[str, Any], features: FeatureSet, *, seed: int, device: torch.device
-) -> tuple[dict[str, Any], Classifier]:
+) -> tuple[Result, Classifier]:
     """Train the probe `name` with its `params` on `features`; return its result as plain values, and its classifier.
 
     The result has what `fit_and_score` gives; `val_top1`, the top-1 on training images that were held out, by which
     one may choose among probes and encoders; the `settings` with those that the probe chose; and the `seconds`, without
     those for `val_top1`. Raises ValueError where the probe is at chance on features that are easy to separate, too.
     """
-    start = time.perf_counter()
-    probe = build(name, params)
+
+    def refit(other: FeatureSet) -> Result:
+        return fit_and_score(build(name, params), other, seed, device)[0]
+
+    start, probe = time.perf_counter(), build(name, params)
     result, classifier = fit_and_score(probe, features, seed, device)
     result["seconds"] = round(time.perf_counter() - start, 2)
-    if result["at_chance"]:
-        easy = separable_features(features.train.shape, len(features.classes), seed)
-        if fit_and_score(build(name, params), easy, seed, device)[0]["at_chance"]:
-            raise ValueError(
-                f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
-                f"separate: look at `probes.{name}` in params.yaml, {dict(params)}, it or the probe is broken"
-            )
-    result["val_top1"] = probe.val_top1
-    if probe.val_top1 is None:
-        result["val_top1"] = fit_and_score(build(name, params), validation(features, seed), seed, device)[0]["top1"]
-    return result | {"settings": {**probe.params.model_dump(), **probe.chosen}}, classifier.cpu()
+    shape, num_classes = features.train.shape, len(features.classes)
+    if result["at_chance"] and refit(separable_features(shape, num_classes, seed))["at_chance"]:
+        raise ValueError(
+            f"the probe {name} is at chance, with {result['top1']:.1%}, and also on features that are easy to "
+            f"separate: it is broken, or `probes.{name}` in params.yaml is, {dict(params)}"
+        )
+    result["val_top1"] = refit(validation(features, seed))["top1"] if probe.val_top1 is None else probe.val_top1
+    return {**result, "settings": {**probe.params.model_dump(), **probe.chosen}}, classifier.cpu()
 
 
-def fit_and_score(
-    probe: Probe, features: FeatureSet, seed: int, device: torch.device
-) -> tuple[dict[str, Any], Classifier]:
+def fit_and_score(probe: Probe, features: FeatureSet, seed: int, device: torch.device) -> tuple[Result, Classifier]:
     """Train on the training features, score on the test features after each epoch; the last epoch counts.
 
     Returns top1, its 95 % interval top1_low and top1_high, top5, the curve over epochs where there are several, which
@@ -73,16 +72,13 @@ def fit_and_score(
 
 
 def validation(features: FeatureSet, seed: int) -> FeatureSet:
-    """The training features alone: of each class a fifth, drawn by the seed and rounded up, tests, the others train.
-
-    A class's last image trains; raises ValueError where nothing is left to test on.
-    """
+    """The training features alone: a fifth of each class, drawn and rounded up, tests; one of each trains."""
     random, images, labels = np.random.default_rng(seed), features.train, features.train_labels
     held_out = np.zeros(len(labels), bool)
     for positions in (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)):
         held_out[positions[: min(-(-len(positions) // VAL_PART), len(positions) - 1)]] = True
     if not held_out.any():
-        raise ValueError(f"{features.source}: no class has two training images: raise the fraction `probe`")
+        raise ValueError(f"{features.name}: no class has two training images: raise the fraction `probe`")
     train, test = ((images[mask], labels[mask]) for mask in (~held_out, held_out))
     return replace(features, train=train[0], train_labels=train[1], test=test[0], test_labels=test[1])
 
@@ -111,8 +107,7 @@ def summarize(name: str, result: Mapping[str, Any], features: FeatureSet) -> str
     line = f"{features.name}: {name}: top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%}"
     if not result["at_chance"]:
         return line
+    between, chance = f"{result['top1_low']:.1%} to {result['top1_high']:.1%}", f"{1 / len(features.classes):.1%}"
     return (
-        f"{line}\nwarning: {name}: the 95 % interval from {result['top1_low']:.1%} to {result['top1_high']:.1%} holds "
-        f"chance, {1 / len(features.classes):.1%}. The probe separates synthetic features, so it works: what the "
-        "encoder gives says nothing about these classes that so many test images show."
+        f"{line}\nwarning: chance, {chance}, is in the 95 % interval, {between}; the probe separates synthetic features"
     )

@@ -5,7 +5,7 @@ The file holds `name`, `genuine`, `classes`, `fingerprint`, `description` and, f
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,22 @@ from vicreg.io.arrays import load_arrays, save_arrays
 SUBSETS = ("probe_train", "probe_test")
 ARRAYS = [f"{subset}{end}" for subset in SUBSETS for end in ("", "_labels")]  # in FeatureSet's order
 TEXTS = ("name", "genuine", "classes", "fingerprint", "description")
-RERUN_HINT = "run `dvc repro features` again"
 COLLAPSED = 0.5  # share of training images with another's representation above which it is no accident
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Representations (N, D), (M, D) float32 of one dataset by one encoder, with labels (N,), (M,) int64.
+    """Representations of one dataset by one encoder, to train probes on and to test them."""
 
-    description: what the encoder's file says of itself. source: the features' file, for messages.
-    """
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
+    train: np.ndarray  # (N, D) float32
+    train_labels: np.ndarray  # (N,) int64
+    test: np.ndarray  # (M, D) float32
+    test_labels: np.ndarray  # (M,) int64
     classes: tuple[str, ...]
     name: str = ""
     genuine: bool = False
     fingerprint: str = ""
-    description: Mapping[str, Any] = field(default_factory=dict)
-    source: str = "features"
+    description: Mapping[str, Any] = field(default_factory=dict)  # what the encoder's file says of itself
 
     @property
     def weights(self) -> str:
@@ -54,10 +49,9 @@ class FeatureSet:
 
 def save_features(path: Path, images: Images, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
     """Write the ARRAYS of `images`; description: of the encoder's file."""
-    about = {"name": images.name, "genuine": images.genuine, "classes": images.classes}
-    about |= {"fingerprint": fingerprint(images.pixels, images.labels)}
-    about |= {"description": json.dumps(description, sort_keys=True)}
-    save_arrays(path, **arrays, **{name: np.array(value) for name, value in about.items()})
+    text = json.dumps(description, sort_keys=True)
+    values = (images.name, images.genuine, images.classes, fingerprint(images.pixels, images.labels), text)
+    save_arrays(path, **arrays, **dict(zip(TEXTS, map(np.array, values), strict=True)))
 
 
 def not_run(path: Path) -> str | None:
@@ -66,47 +60,35 @@ def not_run(path: Path) -> str | None:
 
 
 def load_features(path: Path) -> FeatureSet:
-    """Read what `save_features` wrote; raises ValueError for another file, and where `check_features` does."""
-    arrays = load_arrays(path)
-    if missing := [name for name in (*TEXTS, *ARRAYS) if name not in arrays]:
-        raise ValueError(f"{path} holds no features, it lacks {', '.join(missing)}: {RERUN_HINT}")
-    train, train_labels, test, test_labels = (arrays[name] for name in ARRAYS)
-    about: dict[str, Any] = {name: arrays[name].tolist() for name in TEXTS} | {"source": str(path)}
+    """Read what `save_features` wrote; raises ValueError for another file, and for the first of its `problems`."""
+    arrays = load_arrays(path, (*TEXTS, *ARRAYS))
+    about: dict[str, Any] = {name: arrays[name].tolist() for name in TEXTS}
     about |= {"classes": tuple(about["classes"]), "description": json.loads(about["description"])}
+    train, train_labels, test, test_labels = (arrays[name] for name in ARRAYS)
     features = FeatureSet(train, train_labels, test, test_labels, **about)
-    check_features(features)
+    for problem in problems(features):
+        raise ValueError(f"{path}: {problem}")
     return features
 
 
-def check_features(features: FeatureSet) -> None:
-    """Raise ValueError unless a probe that learns from these features can be judged on them.
-
-    What is wrong may be shapes, numbers that are not finite, labels, an encoder that collapsed, or a test image that
-    has the very representation of a training image.
-    """
+def problems(features: FeatureSet) -> Iterator[str]:
+    """Why no probe that learns from these features can be judged on them, and what to run."""
     train, test, num_classes = features.train, features.test, len(features.classes)
-    pairs = ((train, features.train_labels), (test, features.test_labels))
-    for subset, (rows, labels) in zip(SUBSETS, pairs, strict=True):
-        name = f"{features.source}: `{subset}`"
-        if rows.dtype != np.float32 or rows.ndim != 2 or not rows.size or rows.shape[1] != train.shape[1]:
-            raise ValueError(f"{name} must be (N, D) float32, it is {rows.shape} {rows.dtype}: {RERUN_HINT}")
-        if not np.isfinite(rows).all():
-            raise ValueError(f"{name} holds numbers that are not finite: {RERUN_HINT}")
-        if labels.shape != (len(rows),) or labels.dtype != np.int64 or not set(labels) <= set(range(num_classes)):
-            raise ValueError(f"{name} needs labels ({len(rows)},) int64 in 0..{num_classes - 1}: {RERUN_HINT}")
+    for subset, rows, labels in zip(SUBSETS, (train, test), (features.train_labels, features.test_labels), strict=True):
+        if not rows.size or not np.isfinite(rows).all():
+            yield f"`{subset}` holds no numbers, or some that are not finite: run `dvc repro features` again"
+        if labels.shape != (len(rows),) or not set(labels) <= set(range(num_classes)):
+            yield f"`{subset}` needs labels ({len(rows)},) in 0..{num_classes - 1}: run `dvc repro features` again"
         if absent := num_classes - len(set(labels)):
-            raise ValueError(
-                f"{name} lacks {absent} of {num_classes} classes: raise the fraction `probe`, or split again"
-            )
+            yield f"`{subset}` lacks {absent} of {num_classes} classes: raise the fraction `probe`"
     distinct = {row.tobytes() for row in train + np.float32(0)}  # -0.0 becomes 0.0, its equal
     if len(distinct) <= COLLAPSED * len(train) and len(train) > 1:
-        raise ValueError(
-            f"{features.source}: the encoder has collapsed: {len(train):,} training images have only {len(distinct):,} "
-            "different representations. Pretrain again with a lower `optimizer.base_lr` or other numbers of the method."
+        yield (
+            f"the encoder has collapsed: {len(train):,} training images have only {len(distinct):,} different "
+            "representations. Pretrain again with a lower `optimizer.base_lr` or other numbers of the method"
         )
     if shared := sum(row.tobytes() in distinct for row in test + np.float32(0)):
-        raise ValueError(
-            f"{features.source}: {shared:,} of {len(test):,} test images have the very representation of a training "
-            "image, so the probe would be tested on what it was trained on: run `dvc repro split` and `dvc repro "
-            "features` again. Where the split is sound, the encoder does not tell these images apart: pretrain again."
+        yield (
+            f"{shared:,} of {len(test):,} test images have the very representation of a training image. Either the "
+            "split leaks: run `dvc repro split` and `dvc repro features`; or the encoder does not tell them apart"
         )

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-CENTRAL = (0.025, 0.975)
+
+def central(draws: np.ndarray) -> tuple[float, float]:
+    """The limits of the middle 95 % of the draws."""
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def bootstrap_interval(correct: np.ndarray, seed: int, resamples: int = 10_000) -> tuple[float, float]:
@@ -10,9 +14,7 @@ def bootstrap_interval(correct: np.ndarray, seed: int, resamples: int = 10_000) 
 
     N draws from N zeros and ones are a binomial draw, so each resample is one random number.
     """
-    draws = np.random.default_rng(seed).binomial(len(correct), correct.mean(), size=resamples) / len(correct)
-    low, high = np.quantile(draws, CENTRAL)
-    return float(low), float(high)
+    return central(np.random.default_rng(seed).binomial(len(correct), correct.mean(), size=resamples) / len(correct))
 
 
 def paired_interval(
@@ -22,12 +24,10 @@ def paired_interval(
 
     Each image gains, loses or changes nothing, so a resample of the images is one multinomial draw.
     """
-    n = len(correct)
-    gained, lost = int((correct & ~baseline).sum()), int((baseline & ~correct).sum())
+    n, gained, lost = len(correct), int((correct & ~baseline).sum()), int((baseline & ~correct).sum())
     shares = np.array([gained, lost, n - gained - lost]) / n
     draws = np.random.default_rng(seed).multinomial(n, shares, size=resamples)
-    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, CENTRAL)
-    return float(low), float(high)
+    return central((draws[:, 0] - draws[:, 1]) / n)
 
 
 def pack_bits(correct: np.ndarray) -> str:

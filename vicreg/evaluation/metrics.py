@@ -4,10 +4,7 @@ import numpy as np
 
 
 def topk(scores: np.ndarray, k: int = 5) -> np.ndarray:
-    """The classes (N, min(k, C)) of the highest scores (N, C), best first; equal scores in the order of classes.
-
-    Raises ValueError for scores that are NaN, which would rank as if the classes came in their order.
-    """
+    """The classes (N, min(k, C)) of the highest scores (N, C), best first, equal ones in order; ValueError for NaN."""
     if np.isnan(scores).any():
         raise ValueError("a probe's scores are not finite: lower `probes.linear.lr`, or look at the features")
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]

@@ -25,18 +25,17 @@ def compare_neighbors(features: FeatureSet, *, images: int, points: int, seed: i
     """
     train_labels, labels = features.train_labels, features.test_labels
     positions, cosines = nearest(features.train, features.test)
-
-    def found(image: int) -> list[dict[str, Any]]:
-        pairs = zip(positions[image].tolist(), cosines[image].tolist(), strict=True)
-        return [{"image": i, "class": int(train_labels[i]), "cosine": round(cosine, 4)} for i, cosine in pairs]
-
-    queries = sample_queries(labels, images, seed)
+    neighbors = []
+    for i in sample_queries(labels, images, seed):
+        columns = (positions[i].tolist(), train_labels[positions[i]].tolist(), cosines[i].round(4).tolist())
+        near = [dict(zip(("image", "class", "cosine"), row, strict=True)) for row in zip(*columns, strict=True)]
+        neighbors.append({"image": i, "class": int(labels[i]), "nearest": near})
     return {
-        "neighbors": [{"image": i, "class": int(labels[i]), "nearest": found(i)} for i in queries],
+        "neighbors": neighbors,
         "agreement": float((train_labels[positions] == labels[:, None]).mean()),
         "nearest": positions.shape[1],
         "chance": float((np.bincount(train_labels)[labels] / len(train_labels)).mean()),
-        "map": tsne_map(features.train, features.test, labels, points, seed),
+        "map": tsne_map(features, points, seed),
     }
 
 
@@ -54,36 +53,28 @@ def nearest(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return positions, 1 - distances
 
 
-def tsne_map(train: np.ndarray, test: np.ndarray, labels: np.ndarray, points: int, seed: int) -> dict[str, list]:
+def tsne_map(features: FeatureSet, points: int, seed: int) -> dict[str, list]:
     """t-SNE of up to `points` test images drawn by the seed: their `image`, `class` and `x`, `y` in [0, 1].
 
     Distances on such a map are rough: near is alike, far apart and size mean little. One thread computes it, so that
     the same features give the same map.
     """
-    images = np.sort(np.random.default_rng(seed).permutation(len(test))[:points])
-    mean, scale = fit_scaler(train.astype(np.float64))
+    images = np.sort(np.random.default_rng(seed).permutation(len(features.test))[:points])
+    mean, scale = fit_scaler(features.train.astype(np.float64))
     with threadpool_limits(1):
-        xy = tsne((test[images].astype(np.float64) - mean) * scale, seed)
-    xy -= xy.min(axis=0)
-    x, y = sorted(xy.T, key=np.max, reverse=True)  # directions mean nothing, and screens are wide
-    x, y = (axis / max(float(x.max()), 1e-12) for axis in (x, y))  # one scale for both, so that shapes stay
-    return {
-        "image": images.tolist(),
-        "class": labels[images].tolist(),
-        "x": x.round(3).tolist(),
-        "y": y.round(3).tolist(),
-    }
+        xy = tsne((features.test[images] - mean) * scale, seed)
+    xy = xy[:, np.argsort(-np.ptp(xy, axis=0), kind="stable")]  # directions mean nothing, and screens are wide
+    xy = (xy - xy.min(axis=0)) / max(np.ptp(xy, axis=0).max(), 1e-12)  # one scale, so that shapes stay
+    x, y = xy.round(3).T.tolist()
+    return {"image": images.tolist(), "class": features.test_labels[images].tolist(), "x": x, "y": y}
 
 
 def tsne(features: np.ndarray, seed: int) -> np.ndarray:
     """Features (N, D) as (N, 2): by t-SNE on the principal components, by those alone where there is too little."""
-    features = features - features.mean(axis=0)
-    if not np.abs(features).max() > 1e-12:
-        return np.zeros((len(features), 2))
-    size = min(NUM_COMPONENTS, *features.shape)
-    components = PCA(size, svd_solver="full").fit_transform(features)
-    if len(features) < 5 or size < 2:
-        return np.column_stack([components, np.zeros(len(components))])[:, :2].copy()
+    components = PCA(min(NUM_COMPONENTS, *features.shape), svd_solver="full").fit_transform(features)
+    if len(features) < 5 or components.shape[1] < 2 or np.ptp(components) < 1e-12:
+        return np.pad(components, ((0, 0), (0, 1)))[:, :2]
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    model = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
-    return np.asarray(model.fit_transform(components), dtype=np.float64)
+    return (
+        TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(components).astype(float)
+    )

@@ -18,25 +18,22 @@ from vicreg.nn.method import Method
 MEANS = "Views are drawn by each row's own policy; each number is a mean over pairs of images from the test part."
 NO_PROJECTOR = "it has no projector, behind which the loss lives"
 
-Terms = dict[str, float]
 
-
-def pair_terms(method: Method, a: Tensor, b: Tensor) -> list[Terms]:
+def pair_terms(method: Method, a: Tensor, b: Tensor) -> list[dict[str, float]]:
     """The terms of the method's loss for each pair of rows of embeddings a, b (N, D)."""
     pairs = zip(a, b, strict=True)
     return [{name: float(term) for name, term in method.pair_terms(*pair).items()} for pair in pairs]
 
 
-def mean(terms: list[Terms]) -> Terms:
-    return {name: float(np.mean([entry[name] for entry in terms])) for name in terms[0]}
+def mean_terms(method: Method, a: Tensor, b: Tensor) -> dict[str, float]:
+    """The terms' means over all pairs of rows."""
+    terms = pair_terms(method, a, b)
+    return {name: float(np.mean([pair[name] for pair in terms])) for name in terms[0]}
 
 
 @torch.inference_mode()
 def embeddings(method: Method, images: Tensor, device: torch.device, batch_size: int = 100) -> Tensor | None:
-    """Embeddings (N, D) float32 of images (N, 3, H, W), in evaluation mode; None where the method has no projector.
-
-    Raises as `vicreg.nn.encoder.extract_features` does.
-    """
+    """Frozen embeddings (N, D) float32 of images (N, 3, H, W); None without a projector; raises as extract_features."""
     with assert_frozen(method):
         method = method.to(device).eval()
         batches = [method.embed(batch.to(device)) for batch in images.split(batch_size)]
@@ -71,21 +68,19 @@ def evaluate_pairs(
     first, second = z_views.chunk(2)
     anchor, others = anchor_and_others(sample.labels, num_negatives)
     anchor_views = (views.unflatten(0, (2, -1))[:, anchor] * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    facts = [{"class": sample.classes[label], "image": int(i)} for label, i in zip(sample.labels, order, strict=True)]
+    facts = [{"class": images.classes[images.labels[i]], "image": i} for i in order.tolist()]
+    (terms,) = pair_terms(method, first[[anchor]], second[[anchor]])
     against = pair_terms(method, z[anchor].expand(len(others), -1), z[others])
     return {
         "term": method.pair_term,
         "explanation": f"{method.pair_explanation} {MEANS}",
-        "views": mean(pair_terms(method, first, second)),
-        "same": mean(pair_terms(method, z, z)),
-        "different": mean(pair_terms(method, z, z.roll(1, dims=0))),
+        "views": mean_terms(method, first, second),
+        "same": mean_terms(method, z, z),
+        "different": mean_terms(method, z, z.roll(1, dims=0)),
         "anchor": facts[anchor]["class"],
         "image": facts[anchor]["image"],
-        "anchor_views": {
-            "pixels": [view.numpy().tobytes().hex() for view in anchor_views],
-            **pair_terms(method, first[[anchor]], second[[anchor]])[0],
-        },
-        "against": [{**facts[other], **terms} for other, terms in zip(others, against, strict=True)],
+        "anchor_views": {"pixels": [view.numpy().tobytes().hex() for view in anchor_views], **terms},
+        "against": [{**facts[other], **pair} for other, pair in zip(others, against, strict=True)],
     }
 
 

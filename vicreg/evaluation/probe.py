@@ -12,20 +12,18 @@ from vicreg.io.section import Section
 
 
 class Probe:
-    """A way to train a classifier on features. A member of `vicreg/evaluation/probes/` is one subclass in one file.
+    """A way to train a classifier on features. A member of `vicreg/evaluation/probes/` is one subclass in one file."""
 
-    Attributes:
-        Params: its section below `probes:` in params.yaml.
-        chosen: what the last `fit` chose itself, for the results: the k of few images, a regularization, convergence.
-        val_top1: accuracy on training features that `fit` held out for such a choice; None where it held out none.
-    """
-
-    Params: ClassVar[type[Section]] = Section
+    Params: ClassVar[type[Section]] = Section  # its section below `probes:` in params.yaml
 
     def __init__(self, params: Any):
         self.params = params
-        self.chosen: dict[str, Any] = {}
-        self.val_top1: float | None = None
+        self.chosen: dict[
+            str, Any
+        ] = {}  # by the last `fit`: the k of few images, a regularization, whether it converged
+        self.val_top1: float | None = (
+            None  # accuracy on training features that `fit` held out for such a choice, if any
+        )
 
     def fit(
         self, features: np.ndarray, labels: np.ndarray, *, num_classes: int, seed: int, device: torch.device

@@ -24,11 +24,10 @@ def save_results(path: Path, classifiers: Classifiers, result: Mapping[str, Any]
     """Write the classifiers of an encoder with the accuracies in its `result`, or why it did not run."""
     if "not_run" in result:
         return weights.save_not_run(path, result["not_run"])
-    description: dict[str, Any] = {"encoder": result["encoder"], "top1": {}, "val_top1": {}}
-    for role, dataset in result["datasets"].items():
-        description["weights"] = dataset["weights"]
-        for metric in ("top1", "val_top1"):
-            description[metric][role] = {probe: scores[metric] for probe, scores in dataset["probes"].items()}
+    scores = {role: dataset["probes"].items() for role, dataset in result["datasets"].items()}
+    description = {"encoder": result["encoder"], "weights": next(iter(result["datasets"].values()))["weights"]}
+    for metric in ("top1", "val_top1"):
+        description[metric] = {role: {probe: it[metric] for probe, it in probes} for role, probes in scores.items()}
     return save(path, classifiers, description)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vicreg.io import atomic
+from vicreg.io.errors import reason
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -20,11 +21,8 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     Raises ValueError that names the file, and what to run, where it is missing, damaged or lacks one of `names`.
     """
     stage = next((f" {name}" for name in ("features", "split") if name in (path.stem, *path.parts)), "")
-    again = f"run `dvc repro{stage}` to make it"
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; {again}")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in (archive.files if names is None else names)}
-    except Exception as error:  # of damaged files, and of arrays that are not there
-        raise ValueError(f"{path} is damaged ({str(error)[:200]}); delete it and {again}") from None
+    except Exception as error:  # files that are damaged or not there, and arrays that are not in them
+        raise ValueError(f"{path} cannot be read ({reason(error)}); run `dvc repro{stage}` to make it") from None

@@ -14,8 +14,7 @@ PART = ".part"  # how a file's name ends while it is written; DVC and git overlo
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a stream whose content becomes the file at `path` when the block ends well, and is dropped when not.
 
-    The content is on the disk before the name is, so that a power cut leaves the old file or the new one.
-    Raises OSError that says what to do where the disk is full or the folder cannot be written.
+    A power cut leaves the old file or the new one. Raises OSError that says what to do where the disk is full.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +36,5 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be written: {error.strerror or error}. What was there before is as it was. Free some "
-            "space, or make the folder writable, and run again."
-        ) from error
+        advice = "What was there before is as it was: free some space, or make the folder writable, and run again."
+        raise OSError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error

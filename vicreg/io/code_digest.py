@@ -10,6 +10,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +21,7 @@ IGNORED = re.compile(r"(vicreg\.(io|tracking)(\..*)?|vicreg\.study\.(params|reci
 
 
 def digest(*modules: str, root: Path = ROOT) -> str:
-    """Return the hex SHA-256 of these modules and of all of the project's that they import, directly or not.
-
-    `DATA` beside a module counts too. Raises ValueError for a module that is not there.
-    """
+    """The hex SHA-256 of these modules, all that they import, and DATA beside them; ValueError for an unknown one."""
     hashed = hashlib.sha256()
     for name, file in sorted(reached(modules, root).items()):
         hashed.update(f"{name}\n{stripped(file)}\n".encode())
@@ -34,20 +32,17 @@ def digest(*modules: str, root: Path = ROOT) -> str:
 
 def reached(modules: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
     """The files of the modules that a computation runs through, by the modules' names."""
-    files: dict[str, Path] = {}
-    waiting = list(modules)
+    files, waiting = dict[str, Path](), list(modules)
     while waiting:
         name = waiting.pop()
         if name in files or IGNORED.match(name):
             continue
-        file = source(name, root)
-        if file is None:
+        if not (file := source(name, root)):
             raise ValueError(f"there is no module {name}")
-        files[name] = file
-        waiting += [parent for parent in [name.rpartition(".")[0]] if source(parent, root)]  # importing runs it too
+        files[name], parent = file, name.rpartition(".")[0]  # importing a module runs its parents too
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [module for module in imported(tree, package) if source(module, root)]
+        names = imported(tree, name if file.name == "__init__.py" else parent)
+        waiting += [module for module in (parent, *names) if source(module, root)]
     return files
 
 
@@ -63,9 +58,8 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
     """Names that may be modules, of all imports in a tree but those below `if TYPE_CHECKING`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ImportFrom):
-            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parts, *([node.module] if node.module else [])])
-            yield base
+            relative = "." * node.level + (node.module or "")
+            yield (base := resolve_name(relative, package))
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -92,6 +86,5 @@ def stripped(file: Path) -> str:
         elif kind not in ("NL", "INDENT", "DEDENT"):
             statement.append(token)
             literal.update(range(first, last) if "STRING" in kind else ())
-    return "\n".join(
-        line if i in literal else line.rstrip() for i, line in enumerate(lines) if i in literal or line.strip()
-    )
+    numbered = ((i in literal, line) for i, line in enumerate(lines))
+    return "\n".join(line if exact else line.rstrip() for exact, line in numbered if exact or line.strip())

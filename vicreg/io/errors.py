@@ -1,4 +1,4 @@
-"""Failures: what a person can mend is told in one message, without a traceback."""
+"""Errors: what a person can mend is told in one message, without a traceback."""
 
 import os
 
@@ -16,3 +16,9 @@ def print_error(error: Exception, who: str = "") -> None:
     import typer
 
     typer.secho(f"\n{who}error: {error}\n({TRACEBACK}=1 shows where)", fg="red", err=True)
+
+
+def reason(error: Exception) -> str:
+    """Return in one short printable line what a library says of a file that it cannot read."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in text)

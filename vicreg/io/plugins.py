@@ -37,13 +37,8 @@ def member(family: str, name: str) -> ModuleType:
 def member_class(family: str, name: str, base: type) -> Any:
     """The class that a member's module defines, a subclass of `base`; raises TypeError where it is not exactly one."""
     module = member(family, name)
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
-    ]
+    classes = [it for it in vars(module).values() if isinstance(it, type) and it.__module__ == module.__name__]
+    classes = [it for it in classes if issubclass(it, base)]
     if len(classes) != 1:
-        raise TypeError(
-            f"{module.__name__} must define one subclass of {base.__module__}.{base.__name__}, not {len(classes)}"
-        )
+        raise TypeError(f"{module.__name__} must define one subclass of {base.__name__}, not {len(classes)}")
     return classes[0]

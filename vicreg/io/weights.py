@@ -13,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from vicreg.io import atomic
+from vicreg.io.errors import reason
 
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -24,42 +25,34 @@ def digest(module: nn.Module) -> str:
 
 def digests(module: nn.Module) -> dict[str, str]:
     """By its name in the module, the hex SHA-256 of each tensor's dtype, shape and bytes, in logical order."""
-    found = {}
+    hashes = {}
     for name, tensor in module.state_dict().items():
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        found[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found[name].update(values)
-    return {name: hashed.hexdigest() for name, hashed in found.items()}
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        hashes[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode() + content).hexdigest()
+    return hashes
 
 
 def save(path: Path, parts: Mapping[str, nn.Module], description: Mapping[str, Any]) -> None:
     """Write the modules under their names, which hold no dot, and the description with the `digest` of each."""
-    tensors = {f"{part}.{key}": value for part, it in parts.items() for key, value in it.state_dict().items()}
-    about = {**description, "digest": {part: digest(it) for part, it in parts.items()}}
-    write(path, tensors, json.dumps(about, sort_keys=True))
-
-
-def save_not_run(path: Path, reason: str) -> None:
-    """Write a file without weights that says why there are none."""
-    write(path, {}, json.dumps({"not_run": reason}))
-
-
-def write(path: Path, tensors: Mapping[str, Tensor], description: str) -> None:
-    content = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    states = {f"{part}.{key}": value for part, it in parts.items() for key, value in it.state_dict().items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in states.items()}
+    about = {**description, "digest": {part: digest(it) for part, it in parts.items()}} if parts else description
     with atomic.writing(path) as stream:
-        stream.write(to_bytes(content, {"description": description}))
+        stream.write(to_bytes(tensors, {"description": json.dumps(about, sort_keys=True)}))
+
+
+def save_not_run(path: Path, why: str) -> None:
+    """Write a file without weights that says why there are none."""
+    save(path, {}, {"not_run": why})
 
 
 def describe(path: Path, kind: str, again: str) -> dict[str, Any]:
-    """What `save` or `save_not_run` was told; raises ValueError for a file that neither wrote.
-
-    kind, again: what the file should be, "an encoder", and what makes it again, for the message.
-    """
+    """What `save` or `save_not_run` was told; ValueError for other files: `kind`, "an encoder", `again` makes it."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(json.loads(file.metadata()["description"]))
     except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not {kind} of this project ({brief(error)}): {again}") from error
+        raise ValueError(f"{path} is not {kind} of this project ({reason(error)}): {again}") from error
 
 
 def tensors(path: Path, name: str) -> dict[str, Tensor]:
@@ -68,19 +61,13 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def load_parts(module: Part, path: Path, digests: Mapping[str, str], again: str) -> Part:
-    """Return `module` with the parts that the file at `path` holds, bit for bit as they were saved.
-
-    digests: of each part, by the file's description. Raises ValueError where they do not fit or are others.
-    """
+    """Return `module` with the parts that the file holds; ValueError unless they have these `digests`."""
     try:
-        missing, unexpected = module.load_state_dict(load_file(path), strict=False)
+        module.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold what it describes ({brief(error)}): {again}") from error
-    lacking = [key for key in missing if key.partition(".")[0] in digests]
-    if lacking or unexpected or "encoder" not in digests:
-        raise ValueError(f"{path} does not hold the weights of the encoder that it describes: {again}")
-    for name, known in digests.items():
-        trusted(module.get_submodule(name), name, path, known, again)
+        raise ValueError(f"{path} does not hold what it describes ({reason(error)}): {again}") from error
+    for name in {"encoder": None, **digests}:  # without its digest an encoder is not trusted either
+        trusted(module.get_submodule(name), name, path, digests.get(name), again)
     return module
 
 
@@ -90,8 +77,3 @@ def trusted(module: Part, name: str, path: Path, known: str | None, again: str) 
         problem = "its weights are not those that were saved" if known else "it has no digest to compare its weights by"
         raise ValueError(f"the {name} in {path} cannot be trusted, {problem}: {again}")
     return module
-
-
-def brief(error: Exception) -> str:
-    """The first lines of a message, of which torch has one for each tensor."""
-    return " ".join(line.strip() for line in str(error).splitlines()[:2])

@@ -22,24 +22,18 @@ class Folder(Source):
     """
 
     class Params(Section):
-        """folder: where the pictures lie; files that are none are passed over.
-        image_size: pixels; the shorter side is resized to it, and the middle remains.
-        labeled: whether sub-folders are classes.
-        test_fraction: of each class, drawn by content, where there is no `test/` and there are labels.
-        """
-
-        folder: PathOrUrl
-        image_size: Annotated[int, Field(ge=8, le=1024)] = 32
-        labeled: bool = True
+        folder: PathOrUrl  # where the pictures lie; files that are none are passed over
+        image_size: Annotated[int, Field(ge=8, le=1024)] = 32  # of the shorter side; the middle of the other remains
+        labeled: bool = True  # whether sub-folders are classes
+        # Of each class, drawn by content, where there is no `test/` and there are labels.
         test_fraction: Annotated[float, Field(gt=0, lt=1)] = 1 / 6
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
         """The images are called by the dataset's name. Raises ValueError where the folder holds none."""
         root, size = Path(self.params.folder).expanduser(), self.params.image_size
         divided = all((root / split).is_dir() for split in OFFICIAL_SPLITS)
-        files = {file: file.relative_to(root).parts[:-1] for file in list_files(root)}
-        if divided:
-            files = {file: above for file, above in files.items() if above and above[0] in OFFICIAL_SPLITS}
+        files = {file: file.relative_to(root).parts[:-1] for file in list_files(root)}  # with the folders above each
+        files = {file: above for file, above in files.items() if not divided or (above and above[0] in OFFICIAL_SPLITS)}
         labeled = self.params.labeled and any(len(above) > divided for above in files.values())
         files = {file: above for file, above in files.items() if not labeled or len(above) > divided}
         scratch.mkdir(parents=True, exist_ok=True)
@@ -49,13 +43,12 @@ class Folder(Source):
         if passed_over:
             print(f"{dataset}: {summary(passed_over)}", file=sys.stderr)
         parts = [files[root / name] for name in names]
-        classes = sorted({above[divided] for above in parts}) if labeled else []
-        numbers = {name: number for number, name in enumerate(classes)}
+        classes, labels = np.unique([above[divided] if labeled else "" for above in parts], return_inverse=True)
         images = Images(
             pixels=np.asarray(pixels[: len(names)]),
-            labels=np.array([numbers[above[divided]] if labeled else -1 for above in parts]),
+            labels=labels if labeled else np.full(len(parts), -1),
             official=np.array([above[0] if divided else "train" for above in parts], dtype="<U5"),
-            classes=tuple(classes),
+            classes=tuple(classes.tolist()) if labeled else (),
             name=dataset,
         )
         return images if divided or not labeled else held_out(images, self.params.test_fraction, seed)

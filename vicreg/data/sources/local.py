@@ -12,18 +12,14 @@ from vicreg.io.section import PathOrUrl, Section
 class Local(Source):
     """Reads a dataset from `folder/<dataset>` or `folder`, in whichever layout is there first.
 
-    Neither archives nor pickles are trusted, whatever their checksum: no code in them runs, and by its content the
-    dataset is then recognized as genuine or not.
+    None is trusted, whatever its checksum: no code in pickles runs, and genuine CIFAR is recognized by its content.
     """
 
     class Params(Section):
-        """folder: holds `cifar-10-python.tar.gz`; or `cifar-10-batches-py/`, or that folder's files; or
-        `{train,test}/<class>/*.png`. For CIFAR-100 `cifar-100-python.tar.gz` and `cifar-100-python/`.
-        allow_subset: other images than all of the genuine ones, too; every table then says "subset".
-        """
-
-        folder: PathOrUrl
-        allow_subset: bool = False
+        folder: PathOrUrl  # holds the authors' archive, its unpacked folder, that folder's files, or PNG files as below
+        allow_subset: bool = (
+            False  # whether other images than all of the genuine ones will do; every table says "subset"
+        )
 
     DATASETS = tuple(LAYOUTS)
 
@@ -39,7 +35,5 @@ class Local(Source):
             if all((folder / split).is_dir() for split in OFFICIAL_SPLITS):
                 pictures = Folder(Folder.Params(folder=str(folder), image_size=32))
                 return pictures.load(dataset, scratch=scratch, fraction=1, seed=seed)
-        raise ValueError(
-            f"{root} holds no {dataset}: looked there and in {root / dataset} for {layout.archive}, "
-            f"{layout.folder}/{layout.meta}, {layout.meta} and {{train,test}}/<class>/*.png"
-        )
+        layouts = f"{layout.archive}, {layout.folder}/{layout.meta}, {layout.meta} or {{train,test}}/<class>/*.png"
+        raise ValueError(f"{root} holds no {dataset}: there is none of {layouts}, nor in {root / dataset}")

@@ -19,7 +19,6 @@ class Official(Source):
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
         """A cut-off download stays in `scratch` (`.part`); the next call goes on with it."""
-        layout = LAYOUTS[dataset]
-        url = self.ADDRESS + layout.archive
+        layout, url = LAYOUTS[dataset], self.ADDRESS + LAYOUTS[dataset].archive
         archive = fetch(url, scratch / layout.archive, md5=layout.md5, alternative=ALTERNATIVE.format(url=url))
         return read_archive(archive, dataset)

@@ -23,10 +23,7 @@ class Synthetic(Source):
     DATASETS = tuple(NAMES)
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
-        """The same images for the same seed on every machine; those of a smaller fraction are among those of a larger.
-
-        Every class gets equally many, at least as many as `fraction` of TOTALS asks for.
-        """
+        """The same for the same seed everywhere, equally many of each class; a smaller fraction is part of a larger."""
         pairs = PAIRS[dataset]
         pixels, labels, official = [], [], []
         for index, split in enumerate(OFFICIAL_SPLITS):
@@ -37,8 +34,8 @@ class Synthetic(Source):
                 official += [split] * count
         return Images(
             pixels=np.concatenate(pixels),
-            labels=np.array(labels, dtype=np.int64),
-            official=np.array(official, dtype="<U5"),
+            labels=np.array(labels),
+            official=np.array(official),
             classes=tuple(f"{shape} {texture}" for shape, texture in pairs),
             name=NAMES[dataset],
             synthetic=True,

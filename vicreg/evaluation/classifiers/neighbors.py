@@ -1,7 +1,5 @@
 """The votes of the training images that are nearest by cosine, as shares."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
@@ -21,17 +19,12 @@ class NeighborsClassifier(Classifier):
         super().__init__({"bank": bank, "labels": labels}, num_classes=num_classes, k=k, temperature=temperature)
 
     def scores(self, features: Tensor) -> Tensor:
-        """The sums of votes by class, times a constant that keeps them finite and changes no order."""
-        return self.votes(features, lambda similarity: ((similarity - 1) / self.settings["temperature"]).exp())
+        """The shares (N, C) of the votes that each class has."""
+        return torch.cat([self.shares(queries) for queries in normalize(features).split(BATCH)])
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.votes(features, lambda similarity: (similarity / self.settings["temperature"]).softmax(dim=1))
+    forward = scores
 
-    def votes(self, features: Tensor, weigh: Callable[[Tensor], Tensor]) -> Tensor:
-        """The weights (B, k) of the nearest by their similarities (B, k), summed by class."""
-        votes = []
-        for queries in normalize(features).split(BATCH):
-            similarity, nearest = (queries @ self.bank.T).topk(self.settings["k"])
-            voters = one_hot(self.labels[nearest], self.settings["num_classes"]).float()  # (B, k, C)
-            votes.append(torch.einsum("bk,bkc->bc", weigh(similarity), voters))
-        return torch.cat(votes)
+    def shares(self, queries: Tensor) -> Tensor:
+        similarity, nearest = (queries @ self.bank.T).topk(self.settings["k"])
+        voters = one_hot(self.labels[nearest], self.settings["num_classes"]).float()  # (B, k, C)
+        return torch.einsum("bk,bkc->bc", (similarity / self.settings["temperature"]).softmax(dim=1), voters)

@@ -21,48 +21,42 @@ class Logistic(Probe):
     """
 
     class Params(Section):
-        """C: the inverse strengths of the regularization to choose from. val_fraction: share of images that decides."""
-
+        # The inverse strengths of the regularization to choose from.
         C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
-        val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+        val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the training images that chooses C
         max_iter: Count = 300
         standardize: bool = True
 
     def fit(self, features, labels, *, num_classes, seed, device) -> Iterator[LinearClassifier]:
         """Raises ValueError where C is to be chosen and a class has a single training image."""
+        from sklearn.exceptions import ConvergenceWarning
+
         mean, scale = fit_scaler(features, self.params.standardize)
-        features = (features - mean) * scale
-        self.chosen = {"C": self.params.C[0]}
-        if len(self.params.C) > 1:
-            self.choose(features, labels, num_classes, seed)
-        model = self.regression(features, labels, self.chosen["C"])
-        self.chosen["converged"] = bool(model.n_iter_.max() < self.params.max_iter)
+        with warnings.catch_warnings():  # of a fit that does not converge, which `converged` says
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = self.regression((features - mean) * scale, labels, num_classes, seed)
+        self.chosen |= {"C": model.C, "converged": bool(model.n_iter_.max() < self.params.max_iter)}
         weight, bias = np.zeros((num_classes, len(mean)), mean.dtype), np.full(num_classes, -np.inf, mean.dtype)
-        if len(model.classes_) == 2:  # scikit-learn keeps one row then: the score of the second class, the first has 0
-            weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0, model.intercept_[0]]
-        else:
-            weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        bias[model.classes_] = 0
+        classes = model.classes_[
+            -len(model.coef_) :
+        ]  # of two scikit-learn keeps the score of the second, the first has 0
+        weight[classes], bias[classes] = model.coef_, model.intercept_
         yield LinearClassifier(*map(torch.from_numpy, (mean, scale, weight, bias))).to(device)
 
-    def choose(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> None:
-        from sklearn.model_selection import train_test_split
-
-        if single := int((np.bincount(labels) == 1).sum()):
-            raise ValueError(
-                f"the probe logistic holds out a part of each class to choose C, but {single} classes have a single "
-                "training image: raise the fraction `probe`, or name one value in `probes.logistic.C`"
-            )
-        size, trials = max(num_classes, round(self.params.val_fraction * len(labels))), {}
-        fit, val = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
-        for C in self.params.C:
-            trials[str(C)] = float(self.regression(features[fit], labels[fit], C).score(features[val], labels[val]))
-        self.val_top1 = max(trials.values())
-        self.chosen = {"C": max(self.params.C, key=lambda C: trials[str(C)]), "held_out_top1": trials}
-
-    def regression(self, features: np.ndarray, labels: np.ndarray, C: float) -> Any:
-        from sklearn.exceptions import ConvergenceWarning
+    def regression(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> Any:
         from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 
-        with warnings.catch_warnings():  # told as `converged` instead
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return LogisticRegression(C=C, max_iter=self.params.max_iter).fit(features, labels)
+        C, model = self.params.C, LogisticRegression(max_iter=self.params.max_iter)
+        if len(C) == 1:
+            return model.set_params(C=C[0]).fit(features, labels)
+        if (np.bincount(labels) == 1).any():
+            raise ValueError("a class has a single training image: raise the fraction `probe`, or give one `C`")
+        size = max(num_classes, round(self.params.val_fraction * len(labels)))
+        search = GridSearchCV(model, {"C": C}, cv=StratifiedShuffleSplit(1, test_size=size, random_state=seed))
+        search.fit(features, labels)
+        self.val_top1 = float(search.best_score_)
+        scores = search.cv_results_["mean_test_score"].tolist()
+        self.chosen["held_out_top1"] = dict(zip(map(str, C), scores, strict=True))
+        return search.best_estimator_
