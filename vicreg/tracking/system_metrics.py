@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vicreg.tracking.texts import try_or_warn
+from vicreg.tracking.store import try_or_warn
 
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
 PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
-FAILURE = "system metrics are not recorded"
 
 
 @contextmanager
@@ -18,23 +17,26 @@ def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
     Resumed runs continue the step count; errors are logged, never raised.
     """
     monitor = None
-    with try_or_warn(FAILURE):
+    with try_or_warn("system metrics are not recorded"):
         monitor = start(run_id, uri)
     try:
         yield
     finally:
-        if monitor is not None:
-            with try_or_warn(FAILURE):
-                finish(monitor)
+        with try_or_warn("the last system metrics are not recorded"):
+            if monitor:  # which drops what is younger than its interval when it ends
+                monitor.finish()
+                monitor.collect_metrics()
+                monitor.publish_metrics(monitor.aggregate_metrics())
+                monitor.mlflow_logger.flush()
 
 
 def start(run_id: str, uri: str) -> Any:
+    """Measure in a thread, first after an interval: until then there is no share of time to speak of."""
     import psutil
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     class Monitor(SystemMetricsMonitor):
         def monitor(self) -> None:
-            """Sample after the first interval, not before: until then there is no share of time to speak of."""
             self._shutdown_event.wait(self.sampling_interval)
             super().monitor()
 
@@ -42,11 +44,3 @@ def start(run_id: str, uri: str) -> Any:
     monitor = Monitor(run_id, sampling_interval=SECONDS, resume_logging=True, tracking_uri=uri)
     monitor.start()
     return monitor
-
-
-def finish(monitor: Any) -> None:
-    """Stop the thread, and log what it measured last: it drops what is younger than its interval."""
-    monitor.finish()
-    monitor.collect_metrics()
-    monitor.publish_metrics(monitor.aggregate_metrics())
-    monitor.mlflow_logger.flush()
