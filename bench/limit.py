@@ -55,7 +55,7 @@ def copy_rate(device: torch.device) -> float:
 
 
 def read_rate(images: int = 200_000) -> float:
-    """Images of 32 x 32 pixels per second, read at random from a memory-mapped file, which the system may have cached."""
+    """Images of 32 x 32 pixels per second, read at random from a memory-mapped file that the system may have cached."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "pixels.npy"
         pixels = np.lib.format.open_memmap(file, "w+", np.uint8, (images, 32, 32, 3))

@@ -55,12 +55,19 @@ def test_unit_embeddings_of_2048_dimensions_are_healthy() -> None:
 def test_constant_embeddings_are_collapsed(value: float) -> None:
     metrics = collapse.indicators(torch.full((1000, 4), value))
     assert metrics["embedding_std"] < 1e-9 and metrics["embedding_correlation"] == 0
-    assert "hardly differ (standard deviation on the sphere 0.000" in collapse.warnings(metrics, max_rank=4)[0]
+    assert "hardly differ (standard deviation 0.000" in collapse.warnings(metrics, max_rank=4)[0]
 
 
 def test_nearly_equal_directions_are_collapsed() -> None:
     z = torch.ones(64, 32) + 0.001 * torch.randn(64, 32)
     assert collapse.indicators(z)["embedding_std"] == pytest.approx(0.001, rel=0.1) and collapse.MIN_STD > 0.001
+
+
+def test_an_objectives_scale_shows_embeddings_that_shrink() -> None:
+    z = torch.randn(1000, 8)
+    assert collapse.indicators(z, scale=1.0)["embedding_std"] == pytest.approx(1, rel=0.05)
+    assert collapse.indicators(z * 1e-3, scale=1.0)["embedding_std"] == pytest.approx(1e-3, rel=0.05)
+    assert collapse.indicators(z, scale=2.0)["embedding_std"] == pytest.approx(0.5, rel=0.05)
 
 
 def test_zeros_are_collapsed() -> None:

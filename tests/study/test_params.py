@@ -138,8 +138,3 @@ def test_a_mistake_in_a_member_is_told_before_anything_runs(monkeypatch: pytest.
     monkeypatch.setattr(VICReg, "forward", Method.forward)
     with pytest.raises(ParamsError, match=r"vicreg\.methods\.vicreg\.VICReg must define forward"):
         params.load(FILE)
-
-
-def test_an_unknown_row_is_an_error_that_lists_the_others() -> None:
-    with pytest.raises(ParamsError, match=r"no encoder 'typo' .* choose from random, imagenet_aug"):
-        params.load(FILE).row("typo")

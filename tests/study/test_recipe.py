@@ -84,6 +84,11 @@ def test_the_published_encoder_waits_for_its_weights() -> None:
     assert "not_run" not in resolved("resnet50_paper", methods__pretrained__weights="resnet50.pth")
 
 
+def test_an_unknown_row_is_an_error_that_lists_the_others() -> None:
+    with pytest.raises(params.ParamsError, match=r"no encoder 'typo' .* choose from random, imagenet_aug"):
+        recipe.resolve(params.load(FILE), "typo")
+
+
 def test_a_stage_depends_on_what_it_reads_alone() -> None:
     def settings(**changes: Any) -> dict[str, Any]:
         return recipe.stage_settings(params.validate({**copy.deepcopy(VALUES), **changes}))

@@ -10,11 +10,12 @@ MIN_STD = 0.01  # of `embedding_std`, below which a training stops
 WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, share of the largest possible rank
 
 
-def indicators(z: Tensor) -> dict[str, float]:
-    """Three numbers of the embeddings z (N, D) of a batch, computed in float64, none of which depends on their scale.
+def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
+    """Three numbers of the embeddings z (N, D) of a batch, computed in float64.
 
-    `embedding_std`: standard deviation over the batch of z / |z|, times sqrt(D), mean over dimensions; 1 where they
-    spread over the sphere, 0 where they are all alike (Chen, He, SimSiam, CVPR 2021, figure 2, without sqrt(D)).
+    `embedding_std`: standard deviation over the batch, mean over dimensions, as a share of the `scale` that the
+    objective asks for; without one, of z / |z| and times sqrt(D), which no scale of z changes (Chen, He, SimSiam, CVPR
+    2021, figure 2). Either way 1 is even and 0 collapsed.
     `embedding_correlation`: mean absolute correlation of two dimensions; those that are constant count as 0.
     `effective_rank`: RankMe, exp of the entropy of the singular values as shares of their sum (Garrido, Balestriero,
     Najman, LeCun, ICML 2023, equation 1); from 1 to min(N, D).
@@ -27,8 +28,9 @@ def indicators(z: Tensor) -> dict[str, float]:
     gram = z @ z.T if len(z) < z.shape[1] else z.T @ z  # its eigenvalues are the squared singular values
     singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
     shares = singular / singular.sum().clamp_min(1e-30) + 1e-7
+    spread = deviation.mean() / scale if scale else normalize(z).std(dim=0).mean() * math.sqrt(z.shape[1])
     return {
-        "embedding_std": float(normalize(z).std(dim=0).mean() * math.sqrt(z.shape[1])),
+        "embedding_std": float(spread),
         "embedding_correlation": float((correlation.sum() - correlation.trace()) / pairs),
         "effective_rank": float(torch.special.entr(shares).sum().exp()),
     }
@@ -45,7 +47,7 @@ def warnings(metrics: dict[str, float], max_rank: int) -> list[str]:
     rank = metrics["effective_rank"]
     lines = []
     if std < WARN_STD:
-        lines.append(f"embeddings hardly differ (standard deviation on the sphere {std:.3f}; 1 is even)")
+        lines.append(f"embeddings hardly differ (standard deviation {std:.3f}; 1 is even)")
     if correlation > WARN_CORRELATION:
         lines.append(f"dimensions repeat each other (mean absolute correlation {correlation:.2f})")
     if rank < WARN_RANK * max_rank:

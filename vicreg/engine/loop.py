@@ -91,7 +91,7 @@ def train(
                 after_step(state)
         record = epoch_means(state.metrics, names, epoch)
         if "embeddings" in outputs:
-            record |= collapse.indicators(distributed.gather(outputs["embeddings"].detach()))
+            record |= collapse.indicators(distributed.gather(outputs["embeddings"].detach()), method.embedding_scale)
         seconds = state.elapsed()
         state.end_epoch()
         yield {"epoch": epoch, **record, "lr": lr, "images_per_second": steps * size / seconds, "seconds": seconds}
@@ -140,8 +140,8 @@ def check_collapse(record: dict[str, float], epoch: int) -> None:
     """Raise TrainingError where nothing is left of the embeddings' spread."""
     if record.get("embedding_std", 1.0) < collapse.MIN_STD:
         raise TrainingError(
-            f"epoch {epoch}: the embeddings collapsed: their standard deviation on the sphere, times the root of their "
-            f"dimension, is {record['embedding_std']:.1e}, below {collapse.MIN_STD} (1 is even).\n"
+            f"epoch {epoch}: the embeddings collapsed: their standard deviation is {record['embedding_std']:.1e}, "
+            f"below {collapse.MIN_STD} (1 is even, 0 means that all are alike).\n"
             "What usually helps: a larger weight of the term that keeps embeddings apart, a lower `optimizer.base_lr`, "
             "a larger batch."
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("vicreg", "stages")
+DATA = ("templates/*", "*.yaml", "*.mplstyle")  # files beside a module that it reads
 # What reads, writes and logs shapes no value, nor does what checks parameters: their values are in the recipes.
 IGNORED = re.compile(r"(vicreg\.(io|tracking)(\..*)?|vicreg\.study\.(params|recipe|paths)|vicreg|stages)$")
 
@@ -21,13 +22,13 @@ IGNORED = re.compile(r"(vicreg\.(io|tracking)(\..*)?|vicreg\.study\.(params|reci
 def digest(*modules: str, root: Path = ROOT) -> str:
     """Return the hex SHA-256 of these modules and of all of the project's that they import, directly or not.
 
-    Files in a folder `templates` beside a module count too. Raises ValueError for a module that is not there.
+    `DATA` beside a module counts too. Raises ValueError for a module that is not there.
     """
     hashed = hashlib.sha256()
     for name, file in sorted(reached(modules, root).items()):
         hashed.update(f"{name}\n{stripped(file)}\n".encode())
-        for template in sorted(file.parent.glob("templates/*")):
-            hashed.update(template.read_bytes())
+        for data in sorted(path for pattern in DATA for path in file.parent.glob(pattern)):
+            hashed.update(data.read_bytes())
     return hashed.hexdigest()
 
 

@@ -88,6 +88,7 @@ class VICReg(Method):
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
+        self.embedding_scale = params.gamma
         self.projector = mlp(encoder.num_features, params.projector_width, params.projector_depth)
 
     def forward(self, views: Tensor) -> dict[str, Tensor]:

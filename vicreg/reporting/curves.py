@@ -1,50 +1,51 @@
-"""Curves as CSV, one row per encoder and epoch, so that any set of encoders plots without naming them."""
+"""Curves over epochs, and as CSV with a line per row and epoch, so that any set of rows plots without naming them."""
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 SCORES = ("top1", "top5")
 PROBE = "linear"  # the probe whose accuracy is known after each epoch
-INDICATORS = (
-    "embedding_std",
-    "embedding_correlation",
-    "effective_rank",
-)  # of collapse, as vicreg.engine.collapse has them
-NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds")  # in a history, beside the loss and its terms
+INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")  # of collapse: `vicreg.engine.collapse`
+NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds", *INDICATORS)  # in a history, beside the loss and its terms
 
 Curves = dict[str, list[dict[str, Any]]]
 
 
-def accuracy_curves(evaluations: dict[str, dict[str, Any]], slot: str) -> Curves:
-    """Return {encoder: [{"epoch", "top1", "top5"}, ...]} of the encoders that ran."""
-    ran = {name: found["datasets"][slot] for name, found in evaluations.items() if "datasets" in found}
-    return {name: found["probes"][PROBE]["curve"] for name, found in ran.items() if PROBE in found["probes"]}
+def probe_results(evaluations: dict[str, dict[str, Any]], role: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {row: {probe: result}} of the rows that ran on the dataset of this role."""
+    datasets = {row: evaluation.get("datasets", {}).get(role, {}) for row, evaluation in evaluations.items()}
+    return {row: dataset["probes"] for row, dataset in datasets.items() if "probes" in dataset}
+
+
+def accuracy_curves(evaluations: dict[str, dict[str, Any]], role: str) -> Curves:
+    """Return {row: [{"epoch", "top1", "top5"}, ...]} of the rows that ran."""
+    return {row: p[PROBE]["curve"] for row, p in probe_results(evaluations, role).items() if PROBE in p}
 
 
 def histories(pretraining: dict[str, dict[str, Any]], key: str = "history") -> Curves:
-    """Return {encoder: [{"epoch", "loss", ...}, ...]} of the encoders that learned; `key` may be "online"."""
-    return {name: result[key] for name, result in pretraining.items() if result.get(key)}
+    """Return {row: [{"epoch", "loss", ...}, ...]} of the rows that trained; `key` may be "online"."""
+    return {row: result[key] for row, result in pretraining.items() if result.get(key)}
 
 
 def terms(curves: Curves) -> list[str]:
-    """Return what a method reports per epoch, the loss first; methods may differ in it."""
+    """Return what was logged per epoch, the loss first; methods may differ in the terms."""
     names = [name for points in curves.values() for point in points for name in point]
     return ["loss", *dict.fromkeys(name for name in names if name not in (*NOT_TERMS, "loss"))]
 
 
-def known(curves: Curves, names: tuple[str, ...]) -> list[str]:
+def recorded(curves: Curves, names: Sequence[str]) -> list[str]:
     """Return those of `names` that some epoch recorded."""
-    return [
-        name for name in names if any(point.get(name) is not None for points in curves.values() for point in points)
-    ]
+    points = [point for curve in curves.values() for point in curve]
+    return [name for name in names if any(point.get(name) is not None for point in points)]
 
 
-def as_csv(curves: Curves, columns: list[str] | tuple[str, ...]) -> str:
-    """Return the columns encoder, epoch and `columns`; a cell is empty where there is no value."""
+def as_csv(curves: Curves, columns: Sequence[str]) -> str:
+    """Return the columns encoder (the row), epoch and `columns`; a cell is empty where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["encoder", "epoch", *columns])
-    for encoder, points in curves.items():
-        writer.writerows([encoder, point["epoch"], *(point.get(column) for column in columns)] for point in points)
+    for row, points in curves.items():
+        writer.writerows([row, point["epoch"], *(point.get(column) for column in columns)] for point in points)
     return text.getvalue()

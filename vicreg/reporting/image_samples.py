@@ -1,110 +1,126 @@
-"""Pictures of a report: the images themselves, picked from the data by the positions that the stages wrote."""
+"""Samples of the images themselves, picked from the data by the positions that the stages wrote."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
-from vicreg.augment.views import Policy
-from vicreg.data.images import SIDE, Images
-from vicreg.reporting.figures import sheet
+from vicreg.augment.batch import Batch
+from vicreg.augment.policy import Policy
+from vicreg.data.images import Images
 from vicreg.reporting.study import Study
 
-ROWS = 6  # images whose views are shown
+SHOWN = 6  # images whose views are shown
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image (32, 32, 3) uint8 and its class. note: what else to say; good: whether the class is right."""
+class Sample:
+    """An image (H, W, 3) uint8 and its class, "" without labels. note: what else to say."""
 
     pixels: np.ndarray
     name: str
     note: str = ""
-    good: bool = True
+    same_class: bool = True
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures that an encoder holds against each other, and their invariance."""
+    """Two images, and the term of the pair loss that says how alike an encoder holds them."""
 
-    words: str
-    first: Picture
-    second: Picture
-    invariance: float
+    caption: str
+    first: Sample
+    second: Sample
+    term: str
+    loss: float
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What a report shows.
+class Samples:
+    """The images that a report shows.
 
-    name: of the dataset; classes: its class names.
-    originals: M images; views: by policy (M, K, 32, 32, 3) uint8, first and second views in turn.
-    neighbours: test images, each with the nearest training images by encoder, nearest first.
-    pairs: by encoder, the pairs of its representative loss.
+    name: of the dataset. originals: M images.
+    views: by policy and its rows (M, K, H, W, 3) uint8, first and second views in turn.
+    neighbors: test images, each with the nearest training images by row of the study, nearest first.
+    pairs: by row of the study, the pairs of its pair loss.
     """
 
     name: str
-    classes: tuple[str, ...]
-    originals: list[Picture] = field(default_factory=list)
+    originals: list[Sample] = field(default_factory=list)
     views: dict[str, np.ndarray] = field(default_factory=dict)
-    neighbours: list[tuple[Picture, dict[str, list[Picture]]]] = field(default_factory=list)
+    neighbors: list[tuple[Sample, dict[str, list[Sample]]]] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
 
 
-def gather(study: Study, images: Images, split: dict[str, np.ndarray], policies: dict[str, Policy]) -> Pictures:
-    """Pick the pictures of the primary dataset; split: positions by "primary/pretrain" and so on."""
-    parts = {part: images.take(split[f"primary/{part}"]) for part in ("pretrain", "probe_train", "probe_test")}
-    _, first = np.unique(parts["pretrain"].labels, return_index=True)
-    originals = [_picture(parts["pretrain"], int(i)) for i in first[:ROWS]]
-    pixels = np.stack([picture.pixels for picture in originals])
-    return Pictures(
-        name=images.name,
-        classes=images.classes,
-        originals=originals,
-        views={name: sheet.sample_views(pixels, policy, study.seed) for name, policy in policies.items()},
-        neighbours=_neighbours(study.portraits, parts["probe_train"], parts["probe_test"]),
-        pairs=_pairs(study, parts["probe_test"]),
-    )
+def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Samples:
+    """Pick images by role; split: positions by "primary/pretrain" and so on."""
+    primary = data["primary"]
+    positions = split["primary/pretrain"]
+    first = np.unique(primary.labels[positions], return_index=True)[1] if primary.classes else np.arange(SHOWN)
+    originals = [_sample(primary, position) for position in positions[first[:SHOWN]]]
+    pixels = np.stack([sample.pixels for sample in originals])
+    views = {name: sample_views(pixels, policy, study.seed) for name, policy in policies(study).items()}
+    pairs = {row: list(_pairs(e, data, split)) for row, e in study.pair_losses.items() if "anchor_views" in e}
+    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs)
 
 
-def _picture(images: Images, position: int, **more: Any) -> Picture:
-    return Picture(images.pixels[position], images.classes[images.labels[position]], **more)
+def policies(study: Study) -> dict[str, Policy]:
+    """The policies of the rows that trained, named after both: rows may change numbers of a policy."""
+    rows: dict[str, list[str]] = {}
+    for row in study.trained:
+        if policy := study.recipes.get(row, {}).get("policy"):
+            rows.setdefault(json.dumps(policy), []).append(row)
+    numbers = {f"{json.loads(text)['name']} ({', '.join(names)})": json.loads(text) for text, names in rows.items()}
+    return {name: Policy.model_validate({k: v for k, v in p.items() if k != "name"}) for name, p in numbers.items()}
 
 
-def _neighbours(
-    portraits: dict[str, dict[str, Any]], train: Images, test: Images
-) -> list[tuple[Picture, dict[str, list[Picture]]]]:
-    """All encoders were asked about the same test images; one asked about others is left out."""
-    found = {encoder: entry["neighbours"] for encoder, entry in portraits.items() if "neighbours" in entry}
-    asked = [entry["image"] for entry in next(iter(found.values()), [])]
-    same = {e: entries for e, entries in found.items() if [entry["image"] for entry in entries] == asked}
+def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:
+    """Return (M, 2 * draws, H, W, 3) uint8: first and second view, `draws` times, of M uint8 images."""
+    images, count = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), len(pixels)
+    batch = Batch(images, torch.arange(count), slice(0, count), count, policy, torch.Generator().manual_seed(seed))
+    views = torch.cat([batch.views(2).unflatten(0, (2, -1)) for _ in range(draws)])  # (2 * draws, M, 3, H, W)
+    return (views * 255).round().to(torch.uint8).permute(1, 0, 3, 4, 2).numpy()
+
+
+def _sample(images: Images, position: int, note: str = "", same_class: bool = True) -> Sample:
+    name = images.classes[images.labels[position]] if images.classes else ""
+    return Sample(np.array(images.pixels[position]), name, note, same_class)
+
+
+def _neighbors(
+    results: dict[str, dict[str, Any]], images: Images, split: Mapping[str, np.ndarray]
+) -> list[tuple[Sample, dict[str, list[Sample]]]]:
+    """All rows were asked about the same test images."""
+    entries = {row: result["neighbors"] for row, result in results.items() if "neighbors" in result}
+    train, test = (split.get(f"primary/{subset}", np.arange(0)) for subset in ("probe_train", "probe_test"))
+
+    def nearest(entry: dict[str, Any]) -> list[Sample]:
+        return [
+            _sample(images, train[n["image"]], f"cosine {n['cosine']:.2f}", n["class"] == entry["class"])
+            for n in entry["nearest"]
+        ]
+
+    queries = [entry["image"] for entry in next(iter(entries.values()), [])]
     return [
-        (_picture(test, image), {e: list(_nearest(entries[row], train)) for e, entries in same.items()})
-        for row, image in enumerate(asked)
+        (_sample(images, test[query]), {row: nearest(asked[n]) for row, asked in entries.items()})
+        for n, query in enumerate(queries)
     ]
 
 
-def _nearest(entry: dict[str, Any], train: Images) -> Iterable[Picture]:
-    for near in entry["nearest"]:
-        yield _picture(train, near["image"], note=f"cosine {near['cosine']:.2f}", good=near["class"] == entry["class"])
-
-
-def _pairs(study: Study, test: Images) -> dict[str, list[Pair]]:
-    entries = study.representative_loss["encoders"]
-    return {e: list(_of_encoder(entries[e], test)) for e in study.encoders if "anchor_views" in entries.get(e, {})}
-
-
-def _of_encoder(entry: dict[str, Any], test: Images) -> Iterable[Pair]:
-    anchor = _picture(test, entry["image"])
-    one, two = (_view(text, anchor.name) for text in entry["anchor_views"]["pixels"])
-    yield Pair("two views", one, two, entry["anchor_views"]["invariance"])
-    yield Pair("itself twice", anchor, anchor, 0.0)
-    for other in entry["against"]:
-        words = f"another {anchor.name}" if other["class"] == anchor.name else f"{anchor.name}, {other['class']}"
-        yield Pair(words, anchor, _picture(test, other["image"]), other["invariance"])
-
-
-def _view(text: str, name: str) -> Picture:
-    pixels = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(SIDE, SIDE, 3)
-    return Picture(pixels, name, note="view")
+def _pairs(entry: dict[str, Any], data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Iterator[Pair]:
+    term, role = entry["term"], entry.get("role", "primary")
+    anchor, *others = (
+        _sample(data[role], split[f"{role}/probe_test"][image])
+        for image in (entry["image"], *(other["image"] for other in entry["against"]))
+    )
+    first, second = (
+        Sample(np.frombuffer(bytes.fromhex(text), np.uint8).reshape(anchor.pixels.shape), anchor.name, note="view")
+        for text in entry["anchor_views"]["pixels"]
+    )
+    yield Pair("two views", first, second, term, entry["anchor_views"][term])
+    yield Pair("itself twice", anchor, anchor, term, entry["same"][term])
+    for sample, other in zip(others, entry["against"], strict=True):
+        caption = f"another {anchor.name}" if sample.name == anchor.name else f"{anchor.name}, {sample.name}"
+        yield Pair(caption, anchor, sample, term, other[term])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 from tabulate import tabulate
 
@@ -27,7 +28,21 @@ def escape(text: str) -> str:
 
 def code(name: str) -> str:
     """Return `name` as code; one that would end the code itself, as plain text."""
-    return escape(name) if "`" in name else f"`{name}`"
+    return escape(name) if "`" in name or not name else f"`{name}`"
+
+
+def words(key: str) -> str:
+    """weight_decay -> weight decay"""
+    return escape(key.replace("_", " "))
+
+
+def setting(key: str, value: Any) -> str:
+    """Return a setting in words: width 8, standardize yes, fractions (pretrain 0.1, probe 0.1)."""
+    if isinstance(value, dict):
+        return f"{words(key)} ({', '.join(setting(k, v) for k, v in value.items())})"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = {"True": "yes", "False": "no", "None": "none"}.get(text, text)
+    return f"{words(key)} {escape(text)}"
 
 
 def percent(share: float) -> str:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
-from vicreg.evaluation.intervals import paired_interval, unpacked
-from vicreg.reporting.curves import PROBE
-from vicreg.reporting.study import Dataset, Study
+from vicreg.evaluation.intervals import paired_interval, unpack_bits
+from vicreg.reporting.curves import PROBE, probe_results
+from vicreg.reporting.study import STATES, Study
 
 BASELINE = "random"
 SCORES = ("top1", "top1_low", "top1_high", "top5")
@@ -14,63 +12,64 @@ SCORES = ("top1", "top1_low", "top1_high", "top5")
 Accuracies = dict[str, dict[str, Any]]
 
 
-def accuracies(evaluations: dict[str, dict[str, Any]], slot: str) -> Accuracies:
-    """Return {encoder: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
+def accuracies(evaluations: dict[str, dict[str, Any]], role: str) -> Accuracies:
+    """Return {row: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
 
-    `gain` is the difference of top-1 to the encoder named `random` under the same probe, `gain_low` and
-    `gain_high` its 95 % interval on the same test images; there is none without such an encoder.
-    An encoder that did not take part is {"not_run": the reason in words}.
+    `gain` is the difference of top-1 to the row named `random` under the same probe, `gain_low` and `gain_high` its
+    95 % interval on the same test images; there is none without such a row. A row without numbers has the reason in
+    words instead: {"not_run": ...} or {"collapsed": ...}.
     """
-    found = {encoder: _scores(evaluation, slot) for encoder, evaluation in evaluations.items()}
-    baseline = found.get(BASELINE, {})
-    for encoder, probes in found.items():
-        for probe in [name for name in probes if name != "not_run" and name in baseline]:
-            probes[probe]["gain"] = probes[probe]["top1"] - baseline[probe]["top1"]
-            correct, before = (_hits(evaluations[name], slot, probe) for name in (encoder, BASELINE))
-            probes[probe]["gain_low"], probes[probe]["gain_high"] = paired_interval(correct, before, seed=0)
-    return found
+    results = probe_results(evaluations, role)
+    baseline = results.get(BASELINE, {})
+    scores: Accuracies = {row: {s: e[s] for s in STATES if s in e} for row, e in evaluations.items()}
+    for row, probes in results.items():
+        for probe, result in probes.items():
+            scores[row][probe] = {score: result[score] for score in SCORES}
+            if probe in baseline:
+                low, high = _paired(evaluations, role, probe, row, BASELINE)
+                gain = result["top1"] - baseline[probe]["top1"]
+                scores[row][probe] |= {"gain": gain, "gain_low": low, "gain_high": high}
+    return scores
 
 
-def _hits(evaluation: dict[str, Any], slot: str, probe: str) -> np.ndarray:
-    dataset = evaluation["datasets"][slot]
-    return unpacked(dataset["probes"][probe]["hits"], dataset["test"])
+def probes_of(entry: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The scores of a row by probe; none where it has a reason in words instead."""
+    return {probe: score for probe, score in entry.items() if probe not in STATES}
 
 
-def best_two(evaluations: dict[str, dict[str, Any]], slot: str, probe: str) -> dict[str, Any] | None:
-    """Return the encoders with the highest top-1, their difference and its 95 % interval on the same test images.
+def _paired(evaluations: dict[str, dict[str, Any]], role: str, probe: str, *rows: str) -> tuple[float, float]:
+    """The 95 % interval of the difference of top-1 of two rows, image by image."""
+    datasets = [evaluations[row]["datasets"][role] for row in rows]
+    first, second = (unpack_bits(dataset["probes"][probe]["hits"], dataset["test"]) for dataset in datasets)
+    return paired_interval(first, second, seed=0)
 
-    None where fewer than two encoders other than the baseline ran.
+
+def best_two(evaluations: dict[str, dict[str, Any]], role: str, probe: str) -> dict[str, Any] | None:
+    """Return the rows with the highest top-1, their difference and its 95 % interval on the same test images.
+
+    None where fewer than two rows beside the baseline ran, or none of them is above it.
     """
-    ran = {name: entry["datasets"][slot]["probes"] for name, entry in evaluations.items() if "datasets" in entry}
-    ranked = sorted(
-        (name for name in ran if name != BASELINE and probe in ran[name]), key=lambda n: -ran[n][probe]["top1"]
-    )
-    if len(ranked) < 2:
+    scores = {row: entry[probe]["top1"] for row, entry in accuracies(evaluations, role).items() if probe in entry}
+    baseline = scores.pop(BASELINE, 0.0)
+    ranked = sorted(scores, key=lambda row: -scores[row])[:2]
+    if len(ranked) < 2 or scores[ranked[0]] <= baseline:
         return None
-    best, second = ranked[:2]
-    low, high = paired_interval(_hits(evaluations[best], slot, probe), _hits(evaluations[second], slot, probe), seed=0)
-    difference = ran[best][probe]["top1"] - ran[second][probe]["top1"]
-    return {"best": best, "second": second, "difference": difference, "low": low, "high": high}
-
-
-def _scores(evaluation: dict[str, Any], slot: str) -> dict[str, Any]:
-    if "not_run" in evaluation:
-        return {"not_run": evaluation["not_run"]}
-    probes = evaluation["datasets"][slot]["probes"]
-    return {probe: {score: result[score] for score in SCORES} for probe, result in probes.items()}
+    best, second = ranked
+    low, high = _paired(evaluations, role, probe, best, second)
+    return {"best": best, "second": second, "difference": scores[best] - scores[second], "low": low, "high": high}
 
 
 def metrics(study: Study) -> dict[str, Any]:
     """Return what metrics.json holds: the accuracies by dataset, and a block on the study itself."""
-    by_dataset = {dataset.key: accuracies(study.evaluations, dataset.slot) for dataset in study.datasets}
-    return by_dataset | {"study": facts(study)}
+    scores = {d.key: accuracies(study.evaluations, d.role) if d.classes else {} for d in study.datasets}
+    return scores | {"study": facts(study)}
 
 
-def top1(found: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return what top1.json holds, of `metrics`: {dataset: {encoder: top-1 of the linear probe}} where it ran."""
+def top1(scores: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return what top1.json holds, of `metrics`: {dataset: {row: top-1 of the linear probe}} where it ran."""
     return {
-        dataset: {encoder: probes[PROBE]["top1"] for encoder, probes in found[dataset].items() if PROBE in probes}
-        for dataset in found["study"]["datasets"]
+        dataset: {row: probes[PROBE]["top1"] for row, probes in scores[dataset].items() if PROBE in probes}
+        for dataset in scores["study"]["datasets"]
     }
 
 
@@ -78,24 +77,13 @@ def facts(study: Study) -> dict[str, Any]:
     """Return what one needs to know to judge or repeat the numbers."""
     seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
     return {
-        "name": study.name,
-        "source": study.sizes["source"],
-        "sizes": study.sizes,
-        "protocol": study.protocol,
-        "seed": study.seed,
-        "datasets": {dataset.key: _describe(dataset) for dataset in study.datasets},
+        **{key: getattr(study, key) for key in ("name", "sizes", "protocol", "seed", "recipes", "commit", "versions")},
+        "source": study.sizes.get("source"),
+        "datasets": {
+            dataset.key: {"classes": len(dataset.classes), "images": dataset.subsets}
+            | {key: getattr(dataset, key) for key in ("name", "genuine", "synthetic", "fingerprints")}
+            for dataset in study.datasets
+        },
         "device": "; ".join(study.devices),
-        "commit": study.commit,
-        "versions": study.versions,
         "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-    }
-
-
-def _describe(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "genuine": dataset.genuine,
-        "classes": len(dataset.classes),
-        "images": dataset.purposes,
-        "fingerprints": dataset.fingerprints,
     }

@@ -1,50 +1,51 @@
 """A study as its report needs it: plain data that the stages left behind, gathered in one place."""
 
+import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from vicreg.data.images import Images, fingerprints
+from vicreg.study.paths import ROLES, Paths
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc", "mlflow")
+STATES = ("not_run", "collapsed")  # what a row has, with the reason in words, instead of numbers
+STAGES = {"pretrain": "pretraining", "linear_eval": "evaluations", "pair_loss": "pair_losses", "neighbors": "neighbors"}
 
 
 @dataclass(frozen=True)
 class Dataset:
     """One dataset of a study.
 
-    slot: "primary" or "transfer"; key: its name in params.yaml; name: what tables and figures call it.
-    genuine: True only for complete CIFAR data; drawn: True for the embedded pictures.
-    classes: their names, by label; purposes: images for each purpose, by the split's names.
+    role: "primary" or "transfer"; key: its name in params.yaml; name: what tables and figures call it.
+    genuine: True only for complete CIFAR data; synthetic: True for pictures that were drawn.
+    classes: their names, by label, none where images have no labels; subsets: numbers of images, by the split's names.
     fingerprints: hex SHA-256 of each official split's content.
     """
 
-    slot: str
+    role: str
     key: str
     name: str
     genuine: bool
-    drawn: bool
+    synthetic: bool
     classes: tuple[str, ...]
-    purposes: dict[str, int]
+    subsets: dict[str, int]
     fingerprints: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Study:
-    """All that one report says.
+    """All that one report says. A row is an entry of `encoders` in params.yaml that ran in this study.
 
-    sizes: the block of `studies` in params.yaml: source, fractions, width, epochs and so on.
-    pretraining, evaluations: by encoder, in the order of params.yaml, as the stages wrote them; an encoder
-        that did not take part has "not_run", the reason in words, instead of numbers.
-    representative_loss: as its stage wrote it.
+    sizes: the block of `studies` in params.yaml. params: all parameters that the report's settings hold.
+    pretraining, evaluations, pair_losses, neighbors: by row, in the order of params.yaml, as the stages wrote them; a
+        row that did not take part has one of `STATES`, the reason in words, instead of numbers.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
-    recipes: by encoder, the entry of `encoders` in params.yaml: method, backbone, policy.
-    portraits: by encoder, as its stage wrote them: neighbours and a map.
-
-    Raises ValueError where two datasets share a key, since one would hide the other.
     """
 
     name: str
@@ -54,53 +55,89 @@ class Study:
     datasets: tuple[Dataset, ...]
     pretraining: dict[str, dict[str, Any]]
     evaluations: dict[str, dict[str, Any]]
-    representative_loss: dict[str, Any]
+    pair_losses: dict[str, dict[str, Any]]
+    neighbors: dict[str, dict[str, Any]]
     seconds: list[dict[str, Any]]
     versions: dict[str, str]
     commit: str | None
-    recipes: dict[str, dict[str, str]] = field(default_factory=dict)
-    portraits: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        keys = [dataset.key for dataset in self.datasets]
-        if len(set(keys)) < len(keys):
-            raise ValueError(f"the datasets of a study must differ, these are {', '.join(keys)}")
+    params: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def encoders(self) -> list[str]:
+    def rows(self) -> list[str]:
         return list(self.evaluations)
 
     @property
-    def learned(self) -> dict[str, dict[str, Any]]:
-        """The results of pretraining, of encoders that learned something in this study."""
-        return {name: result for name, result in self.pretraining.items() if result.get("history")}
+    def labeled(self) -> list[Dataset]:
+        """The datasets that have labels, so that probes can be trained on them."""
+        return [dataset for dataset in self.datasets if dataset.classes]
+
+    @property
+    def trained(self) -> dict[str, dict[str, Any]]:
+        """The results of pretraining, of rows that trained in this study."""
+        return {row: result for row, result in self.pretraining.items() if result.get("history")}
+
+    @property
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """All that shaped each row, as far as it is known."""
+        return {row: result["recipe"] for row, result in self.pretraining.items() if "recipe" in result}
 
     @property
     def devices(self) -> list[str]:
         """The hardware of the stages, each once."""
         return sorted({entry["device"] for entry in self.seconds})
 
+    def by_method(self, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Group results by the method of their row: losses of different methods have nothing in common."""
+        groups: dict[str, dict[str, Any]] = {}
+        for row, result in results.items():
+            method = self.recipes[row]["method"]["name"] if row in self.recipes else "unknown method"
+            groups.setdefault(method, {})[row] = result
+        return groups
 
-def describe(images: Images, slot: str, key: str, purposes: dict[str, int], *, drawn: bool) -> Dataset:
-    """Return what the report says about `images`, of which so many serve each purpose."""
-    return Dataset(
-        slot=slot,
-        key=key,
-        name=images.name,
-        genuine=images.genuine,
-        drawn=drawn,
-        classes=images.classes,
-        purposes=purposes,
-        fingerprints=fingerprints(images),
+
+def gather(
+    settings: dict[str, Any], data: dict[str, Images], split: dict[str, np.ndarray], commit: str | None
+) -> Study:
+    """Bring together what the stages wrote for the rows of the report's settings; other files are passed over.
+
+    data: images by role; split: positions by "primary/pretrain" and so on. Raises ValueError that names the stage to
+    run where one did not run yet.
+    """
+    rows, paths = settings["rows"], Paths(settings["study"])
+    given: dict[str, Any] = {key: settings[key] for key in ("sizes", "protocol", "seed", "params")}
+    results: dict[str, Any] = {
+        name: {row: _result(paths, stage, row) for row in rows} for stage, name in STAGES.items()
+    }
+    for row, result in results["pretraining"].items():
+        if "collapsed" in result:
+            results["evaluations"][row] = {"collapsed": result["collapsed"]}
+    return Study(
+        name=settings["study"],
+        **given,
+        datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
+        seconds=_seconds(paths, {*rows, *ROLES}),
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        commit=commit,
+        **results,
     )
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of Python and of the installed ones among `packages`."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def _result(paths: Paths, stage: str, row: str) -> Any:
+    path = paths.result(f"{stage}-{row}")
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; run `dvc repro {stage}@{row}` first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
+    """Read the seconds of all stages but those of rows and roles that the study no longer has."""
+    files = sorted(paths.result("seconds/any").parent.glob("*.json"))
+    current = {"", *current}
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem.partition("-")[2] in current]
+
+
+def describe(images: Images, role: str, key: str, split: Mapping[str, np.ndarray]) -> Dataset:
+    """Return what the report says about `images`."""
+    facts = {name: getattr(images, name) for name in ("name", "genuine", "synthetic", "classes")}
+    subsets = {name.partition("/")[2]: len(part) for name, part in split.items() if name.startswith(f"{role}/")}
+    return Dataset(role=role, key=key, **facts, subsets=subsets, fingerprints=fingerprints(images))

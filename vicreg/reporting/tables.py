@@ -1,137 +1,121 @@
-"""Tables: encoders in rows, numbers in columns, and words where there is no number."""
+"""Tables of a study: its rows in lines, numbers in columns, and words where there is no number."""
 
-from itertools import groupby
+from collections import Counter
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 from vicreg.reporting import literature
-from vicreg.reporting.curves import PROBE, histories, terms
-from vicreg.reporting.markdown import code, count, escape, interval, percent, points, table
-from vicreg.reporting.metrics import BASELINE, Accuracies
-from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.curves import PROBE, Curves, histories, terms
+from vicreg.reporting.figures import confusion
+from vicreg.reporting.markdown import code, count, escape, interval, percent, points, words
+from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, probes_of
+from vicreg.reporting.study import STATES, Dataset, Study
+from vicreg.reporting.table import Table
 
-PAIRS = {
-    "views": "two views of one image",
-    "same": "an image and itself",
-    "different": "two different images",
-}
-TERMS = ("loss", "invariance", "variance", "covariance")
+PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
+MISTAKES = 8  # shown of each dataset
+MOST_EPOCHS = 25  # of a curve's numbers, for each row
+decimals, digits = "{:.3f}".format, "{:.4g}".format
 
 
-def comparison(dataset: Dataset, accuracies: Accuracies) -> str:
-    """Return the table of one dataset, sorted by probe, then in the order of the encoders.
+def comparison(dataset: Dataset, scores: Accuracies) -> Table:
+    """Return the table of one dataset, sorted by probe, then in the order of the rows.
 
     Published figures stand beside the linear probe's, and only where the dataset is genuine.
     """
-    beside = literature.beside(dataset.key) if dataset.genuine else {}
-    gain = f"gain over {code(BASELINE)}, points"
-    headers = ["probe", "encoder", "top-1 %", "95 % interval", "top-5 %", gain]
-    rows = [row for probe in probes_of(accuracies) for row in _rows(probe, accuracies, beside)]
-    rows += [["all", code(name), "not run"] for name, entry in accuracies.items() if "not_run" in entry]
-    if beside:
-        headers.append("student report: top-1 / top-5 %")
-    return table(headers, [row + [""] * (len(headers) - len(row)) for row in rows], "llrrrrr"[: len(headers)])
-
-
-def probes_of(accuracies: Accuracies) -> list[str]:
-    """Return the probes of the encoders that ran, each once, in their order."""
-    return list(dict.fromkeys(probe for entry in accuracies.values() for probe in entry if probe != "not_run"))
-
-
-def _rows(probe: str, accuracies: Accuracies, beside: dict[str, literature.Figure]) -> list[list[str]]:
+    references = literature.references(dataset.key) if dataset.genuine else {}
+    numbers = {
+        "top-1 %": percent,
+        "95 % interval": lambda bounds: interval(*bounds),
+        "top-5 %": percent,
+        f"gain over {code(BASELINE)}, points": lambda gain: "{} ({} to {})".format(*map(points, gain)),
+    }
+    if references:
+        numbers["student report: top-1 / top-5 %"] = lambda figures: " / ".join(map(printed, figures))
     rows = []
-    for encoder, entry in accuracies.items():
-        if probe not in entry:
-            continue
-        score = entry[probe]
-        spread = interval(score["top1_low"], score["top1_high"])
-        row = [
-            probe,
-            code(encoder),
-            percent(score["top1"]),
-            spread,
-            percent(score["top5"]),
-            _gain(encoder, score),
-        ]
-        if probe == PROBE and encoder in beside:
-            row.append(f"{_printed(beside[encoder].top1)} / {_printed(beside[encoder].top5)}")
-        rows.append(row)
-    return rows
+    for probe in dict.fromkeys(probe for entry in scores.values() for probe in probes_of(entry)):
+        for row, score in ((row, entry[probe]) for row, entry in scores.items() if probe in entry):
+            cells = [probe, code(row), score["top1"], (score["top1_low"], score["top1_high"]), score["top5"]]
+            gain = (score["gain"], score["gain_low"], score["gain_high"]) if "gain" in score else "no baseline"
+            cells.append("baseline" if row == BASELINE else gain)
+            if probe == PROBE and row in references:
+                cells.append((references[row]["top1"], references[row]["top5"]))
+            rows.append(cells)
+    states = [(row, state) for row, entry in scores.items() for state in STATES if state in entry]
+    rows += [["all", code(row), state.replace("_", " ")] for row, state in states]
+    return Table(["probe", "encoder"], numbers, rows, header=1)
 
 
-def _gain(encoder: str, score: dict[str, float]) -> str:
-    if encoder == BASELINE:
-        return "baseline"
-    if "gain" not in score:
-        return "no baseline"
-    return f"{points(score['gain'])} ({points(score['gain_low'])} to {points(score['gain_high'])})"
-
-
-def _printed(value: float | None) -> str:
+def printed(value: float | None) -> str:
     """A published figure with the digits it was printed with."""
     return "not given" if value is None else f"{value:g}"
 
 
-def publications(dataset: Dataset) -> str:
-    """Return all that is published about a dataset, as a table."""
-    headers = ["source", "model", "top-1 %", "top-5 %"]
-    found = literature.figures(dataset.key)
-    rows = [[literature.SOURCES[f.source].title, f.model, _printed(f.top1), _printed(f.top5)] for f in found]
-    return table(headers, rows, "llrr")
+def published(dataset: Dataset) -> Table:
+    """Return all that is published about a dataset."""
+    figures, sources = literature.published(dataset.key), literature.CONTENT["sources"]
+    rows = [[sources[f["source"]]["title"], f["model"], f["top1"], f["top5"] or "not given"] for f in figures]
+    return Table(["source", "model"], {"top-1 %": printed, "top-5 %": printed}, rows, header=1)
 
 
-def pretraining(study: Study) -> str:
-    """Return the last epoch of every encoder that learned, with all that its method reports."""
-    names = terms(histories(study.learned))
-    headers = [
-        "encoder",
-        "images",
-        "epochs",
-        *(escape(name.replace("_", " ")) for name in names),
-        "images per second",
-    ]
+def pretraining(study: Study) -> dict[str, Table]:
+    """Return by method the last epoch of every row that trained, with all that the method logged."""
+    return {method: _last_epochs(results) for method, results in study.by_method(study.trained).items()}
+
+
+def _last_epochs(results: dict[str, dict[str, Any]]) -> Table:
+    names = terms(histories(results))
     rows = []
-    for encoder, result in study.learned.items():
+    for row, result in results.items():
         last = result["history"][-1]
-        numbers = [f"{last[name]:.3f}" if name in last else "none" for name in names]
-        rate = median(epoch["images_per_second"] for epoch in result["history"])
-        rows.append([code(encoder), count(result["images"]), count(last["epoch"]), *numbers, count(round(rate))])
-    return table(headers, rows, "l" + "r" * (len(headers) - 1))
+        speed = median(epoch["images_per_second"] for epoch in result["history"])
+        rows.append([code(row), result["images"], last["epoch"], *map(last.get, names), round(speed)])
+    logged = {words(name): decimals for name in names}
+    return Table(["encoder"], {"images": count, "epochs": count, **logged, "images per second": count}, rows)
 
 
-def representative_loss(result: dict[str, Any], encoders: list[str]) -> str:
-    """Return the loss and its terms between two views, equal images and different images, by encoder."""
-    rows = [
-        [code(encoder), words, *(f"{entry[pair][term]:.3f}" for term in TERMS)]
-        for encoder, entry in _computed(result, encoders)
-        for pair, words in PAIRS.items()
-    ]
-    return table(["encoder", "pair", *TERMS], rows, "llrrrr")
+def pair_losses(study: Study) -> dict[str, Table]:
+    """Return by method the pair loss and its terms between two views, equal images and different images."""
+    computed = {row: entry for row, entry in study.pair_losses.items() if "views" in entry}
+    return {method: _means(entries) for method, entries in study.by_method(computed).items()}
 
 
-def against(result: dict[str, Any], encoders: list[str]) -> str:
-    """Return the invariance of one image against others, by encoder; one table per choice of images."""
-
-    def images(item: tuple[str, dict[str, Any]]) -> list[str]:
-        return [item[1]["anchor"], *(other["class"] for other in item[1]["against"])]
-
-    parts = []
-    for (anchor, *others), entries in groupby(_computed(result, encoders), images):
-        rows = [[code(name), *(f"{o['invariance']:.3f}" for o in entry["against"])] for name, entry in entries]
-        headers = [f"{escape(anchor)} against", *(escape(other) for other in others)]
-        parts.append(table(headers, rows, "l" + "r" * len(others)))
-    return "\n\n".join(parts)
+def _means(entries: dict[str, dict[str, Any]]) -> Table:
+    names = list(dict.fromkeys(name for entry in entries.values() for name in entry["views"]))
+    pairs = [(row, entry[pair], kind) for row, entry in entries.items() for pair, kind in PAIRS.items()]
+    rows = [[code(row), kind, *map(losses.get, names)] for row, losses, kind in pairs]
+    return Table(["encoder", "pair"], {words(name): decimals for name in names}, rows)
 
 
-def _computed(result: dict[str, Any], encoders: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    entries = result["encoders"]
-    return [(name, entries[name]) for name in encoders if "views" in entries.get(name, {})]
+def mistakes(study: Study, dataset: Dataset) -> tuple[str, Table] | None:
+    """Return the row with the highest top-1 on a dataset, and its most frequent mistakes; None where not recorded."""
+    matrices = confusion.matrices(study, dataset)
+    if not matrices:
+        return None
+    scores = accuracies(study.evaluations, dataset.role)
+    best = max(matrices, key=lambda row: scores[row][PROBE]["top1"])
+    worst = confusion.mistakes(matrices[best], dataset.classes, MISTAKES)
+    rows = [[escape(true), escape(guess), share] for true, guess, share in worst]
+    return (best, Table(["class", "taken for"], {"% of its images": percent}, rows)) if rows else None
 
 
-def seconds(study: Study) -> str:
-    """Return how long each stage took, and on which hardware."""
-    rows = [[code(e["stage"]), f"{e['seconds']:,.1f}", escape(e["device"])] for e in study.seconds]
-    rows.append(["sum of stages", f"{sum(entry['seconds'] for entry in study.seconds):,.1f}", ""])
-    columns = 3 if len(study.devices) > 1 else 2  # one device for all is named once, elsewhere
-    headers = ["stage", "seconds", "hardware"][:columns]
-    return table(headers, [row[:columns] for row in rows], "lrl"[:columns])
+def seconds(study: Study) -> Table:
+    """Return the seconds by kind of stage, all rows and datasets together, the longest first."""
+    sums: Counter[str] = Counter()
+    for entry in study.seconds:
+        sums[entry["stage"].partition("-")[0]] += entry["seconds"]
+    total, ranked = max(sum(sums.values()), 1e-9), sums.most_common()
+    rows = [[code(stage), seconds, seconds / total] for stage, seconds in ranked]
+    bars = [seconds / max(ranked[0][1], 1e-9) for _, seconds in ranked]
+    return Table(["kind of stage"], {"seconds": "{:,.1f}".format, "% of all": percent}, rows, bars=bars)
+
+
+def curve_numbers(curves: Curves, columns: Sequence[str]) -> Table:
+    """Return a figure's numbers, a line per row and epoch, of long curves only some."""
+    rows = []
+    for row, curve in curves.items():
+        step = -(-len(curve) // MOST_EPOCHS) or 1
+        last = curve[(len(curve) - 1) % step :: step]
+        rows += [[code(row), point["epoch"], *(point.get(column, "") for column in columns)] for point in last]
+    return Table(["encoder"], {"epoch": count, **{words(column): digits for column in columns}}, rows)

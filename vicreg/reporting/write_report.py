@@ -1,61 +1,49 @@
 """Files: a study's report in one folder, a file for each thing that a person opens or DVC compares."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from vicreg.reporting import curves, markdown_report
-from vicreg.reporting.figures import image_grid, interval_plot, line_plots, maps, style
-from vicreg.reporting.image_samples import Pictures
+from vicreg.reporting import content, curves
+from vicreg.reporting.figures import image_grid, line_plots, style
+from vicreg.reporting.figures.confusion import confusion
+from vicreg.reporting.figures.embedding_map import embedding_map
+from vicreg.reporting.figures.interval_plot import answer
+from vicreg.reporting.figures.panels import PanelFigure
+from vicreg.reporting.image_samples import Samples
 from vicreg.reporting.metrics import metrics, top1
 from vicreg.reporting.page import page
-from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.study import Study
 
 
-def write(study: Study, pictures: Pictures, folder: Path) -> None:
-    """Write the page, the document, the metrics, and every figure; curves as data too."""
+def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
+    """Write the page, the document, the metrics, every figure, and curves as data too; return the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = metrics(study)
-    for name, values in {"metrics.json": found, "top1.json": top1(found)}.items():
-        text = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
-    (folder / "comparison.md").write_text(markdown_report.document(study), encoding="utf-8")
-    (folder / "index.html").write_text(page.document(study, pictures), encoding="utf-8")
-    looks = style.styles(study.encoders)
-    for dataset in study.datasets:
-        write_accuracy(study, dataset, looks, folder / f"accuracy-{dataset.slot}")
-    write_pretraining(study, looks, folder)
-    style.save(interval_plot.answer(study, looks), folder / "answer")
-    write_pictures(study, pictures, folder)
+    numbers, figures = metrics(study), study_figures(study)
+    texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
+    for name, values in {"metrics.json": numbers, "top1.json": top1(numbers)}.items():
+        texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    losses, online, collapse = (figures[name] for name in ("losses", "online", "collapse"))
+    figures["losses"] = replace(losses, keys=[*losses.keys, *collapse.keys], panels=[*losses.panels, *online.panels])
+    for name in ("losses", "online", *(f"accuracy-{dataset.role}" for dataset in study.datasets)):
+        texts[f"{name}.csv"] = curves.as_csv(figures[name].curves, figures[name].keys)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    del figures["online"]  # which is drawn beside the losses
+    drawings = {name: figure.draw() for name, figure in figures.items()}
+    drawings |= {grid.__name__: grid(samples) for grid in (image_grid.views, image_grid.pairs, image_grid.neighbors)}
+    for name, drawing in drawings.items():
+        style.save(drawing, folder / name)
+    return numbers
 
 
-def write_accuracy(study: Study, dataset: Dataset, looks: dict[str, style.Style], stem: Path) -> None:
-    """Write `stem`.csv, .svg and .png: accuracy over the epochs of the probe."""
-    lines = curves.accuracy_curves(study.evaluations, dataset.slot)
-    stem.with_suffix(".csv").write_text(curves.as_csv(lines, curves.SCORES), encoding="utf-8")
-    title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
-    style.save(line_plots.accuracy(lines, looks, title, len(dataset.classes)), stem)
-
-
-def write_pretraining(study: Study, looks: dict[str, style.Style], folder: Path) -> None:
-    """Write the loss, its terms and the indicators of collapse over the epochs, and the online evaluation."""
-    name = study.datasets[0].name
-    history, online = curves.histories(study.pretraining), curves.histories(study.pretraining, "online")
-    (folder / "losses.csv").write_text(curves.as_csv(history, curves.terms(history)), encoding="utf-8")
-    (folder / "online.csv").write_text(curves.as_csv(online, curves.SCORES), encoding="utf-8")
-    style.save(line_plots.losses(history, online, looks, f"Pretraining on {name}"), folder / "losses")
-    style.save(
-        line_plots.collapse(history, looks, f"Pretraining on {name}: indicators of collapse"), folder / "collapse"
-    )
-
-
-def write_pictures(study: Study, pictures: Pictures, folder: Path) -> None:
-    """Write what is made of images and of their representations."""
-    name, classes = pictures.name, pictures.classes
-    style.save(image_grid.views(pictures), folder / "views")
-    style.save(image_grid.pairs(pictures), folder / "pairs")
-    style.save(image_grid.neighbours(pictures), folder / "neighbours")
-    style.save(
-        maps.map_figure(study, classes, f"{name}: test images as each encoder represents them, t-SNE"), folder / "map"
-    )
-    title = f"{name}: what the linear probe takes each class for, % of its test images"
-    style.save(maps.confusion_figure(study, "primary", classes, title), folder / "confusion")
+def study_figures(study: Study) -> dict[str, PanelFigure]:
+    """Return all figures that are made of panels, by name."""
+    return {
+        "answer": answer(study),
+        **{f"accuracy-{dataset.role}": line_plots.accuracy(study, dataset) for dataset in study.datasets},
+        **line_plots.pretraining(study),
+        "map": embedding_map(study),
+        "confusion": confusion(study),
+    }

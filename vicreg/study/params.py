@@ -131,9 +131,7 @@ class Params(Section):
         for name, values in self.probes.items():
             member_params("probes", name, values, f"probes.{name}")
         for name in self.encoders:
-            self.method_params(name), self.backbone_params(name), self.optimizer_of(name), self.schedule_of(name)
-            if self.policy(name) is None and member_class("methods", self.encoders[name].method).trains:
-                raise ValueError(f"encoders.{name}.policy: missing; its method trains on views")
+            self.sections(name)
         return self
 
     @property
@@ -141,68 +139,51 @@ class Params(Section):
         """The block of `studies` that `study` names."""
         return self.studies[self.study]
 
-    def row(self, name: str) -> Row:
-        """The entry of `encoders` of this name; raises ParamsError that lists the others."""
-        if name not in self.encoders:
-            raise ParamsError(f"there is no encoder {name!r} in params.yaml; choose from {', '.join(self.encoders)}")
-        return self.encoders[name]
-
     def source_params(self, dataset: str) -> Section:
-        values = {key: value for key, value in self.datasets[dataset].items() if key != "source"}
-        source = str(self.datasets[dataset]["source"])
-        names = member_class("sources", source).DATASETS
-        if names and dataset not in names:
-            raise ValueError(f"datasets.{dataset}.source = {source!r}: it has {', '.join(sorted(names))}")
+        """The parameters of a dataset's source."""
+        values = {**self.datasets[dataset]}
+        source = str(values.pop("source"))
+        if (names := member_class("sources", source).DATASETS) and dataset not in names:
+            raise ValueError(f"datasets.{dataset}.source = {source!r}: it has {', '.join(names)}")
         return member_params("sources", source, values, f"datasets.{dataset}")
 
-    def method_params(self, row: str) -> Section:
-        entry = self.encoders[row]
-        values = {**self.methods[entry.method], **entry.method_params}
-        return self.sized("methods", entry.method, values, f"methods.{entry.method} (encoders.{row})")
+    def sections(self, row: str) -> dict[str, Any]:
+        """The sections `method`, `backbone`, `policy` (None where there is none), `optimizer` and `schedule` of a row.
 
-    def backbone_params(self, row: str) -> Section:
-        entry = self.encoders[row]
-        values = {**self.backbones[entry.backbone], **entry.backbone_params}
-        return self.sized("backbones", entry.backbone, values, f"backbones.{entry.backbone} (encoders.{row})")
-
-    def sized(self, family: str, name: str, values: dict[str, Any], key: str) -> Section:
-        """A member's parameters, of which the study's sizes give those that neither its section nor the row does."""
-        fields = member_class(family, name).Params.model_fields
-        sizes = {size: getattr(self.sizes, size) for size in ("width", "projector_width") if size in fields}
-        return member_params(family, name, {**sizes, **values}, key)
-
-    def policy(self, row: str) -> Policy | None:
-        entry = self.encoders[row]
-        if entry.policy is None:
-            return None
-        base = {CIFAR_POLICY: self.aug, **self.policies}[entry.policy]
-        return validated(Policy, {**base.model_dump(), **entry.policy_params}, f"encoders.{row}.policy_params")
-
-    def optimizer_of(self, row: str) -> Optimizer:
-        values = {**self.optimizer.model_dump(), **self.encoders[row].optimizer}
-        return validated(Optimizer, values, f"encoders.{row}.optimizer")
-
-    def schedule_of(self, row: str) -> Schedule:
-        values = {**self.schedule.model_dump(), **self.encoders[row].schedule}
-        return validated(Schedule, values, f"encoders.{row}.schedule")
+        They are those of this file with the row's own values. Where neither says a member's width, the study does.
+        """
+        entry, key = self.encoders[row], f"encoders.{row}"
+        sections: dict[str, Any] = {}
+        for kind in ("method", "backbone"):
+            name, family = getattr(entry, kind), f"{kind}s"
+            fields = member_class(family, name).Params.model_fields
+            sizes = {size: getattr(self.sizes, size) for size in ("width", "projector_width") if size in fields}
+            values = {**sizes, **getattr(self, family)[name], **getattr(entry, f"{kind}_params")}
+            sections[kind] = member_params(family, name, values, f"{family}.{name} ({key})")
+        for kind in ("optimizer", "schedule"):
+            section = getattr(self, kind)
+            sections[kind] = validated(type(section), {**section.model_dump(), **getattr(entry, kind)}, f"{key}.{kind}")
+        policies = {CIFAR_POLICY: self.aug, **self.policies}
+        values = policies[entry.policy].model_dump() if entry.policy else {}
+        sections["policy"] = validated(Policy, {**values, **entry.policy_params}, f"{key}.policy_params")
+        if not entry.policy and member_class("methods", entry.method).trains:
+            raise ValueError(f"{key}.policy: missing; its method trains on views")
+        return sections
 
 
 def member_class(family: str, name: str) -> Any:
     """The class of a member; raises ValueError where its file does not define what the family's contract asks for."""
+    base = BASES[family]
     try:
-        found = plugins.member_class(family, name, BASES[family])
+        member = plugins.member_class(family, name, base)
     except (TypeError, LookupError) as error:
         raise ValueError(str(error)) from error
-    lacking = [name for name in required(family, found) if getattr(found, name) is getattr(BASES[family], name)]
-    if lacking or not issubclass(found.Params, Section):
-        raise ValueError(f"{found.__module__}.{found.__name__} must define {', '.join(lacking) or 'Params, a Section'}")
-    return found
-
-
-def required(family: str, member: Any) -> tuple[str, ...]:
-    if family == "methods":
-        return ("forward",) if member.trains else ()
-    return {"backbones": ("forward",), "probes": ("fit",), "sources": ("load",)}[family]
+    needed = {"methods": "forward", "backbones": "forward", "probes": "fit", "sources": "load"}[family]
+    if getattr(member, "trains", True) and getattr(member, needed) is getattr(base, needed):
+        raise ValueError(f"{member.__module__}.{member.__name__} must define {needed}")
+    if not issubclass(member.Params, Section):
+        raise ValueError(f"{member.__module__}.{member.__name__}.Params must be a Section")
+    return member
 
 
 def member_params(family: str, name: str, values: dict[str, Any], key: str) -> Section:
@@ -214,8 +195,7 @@ def validated(section: Any, values: dict[str, Any], key: str) -> Any:
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        lines = [describe(problem, key, list(section.model_fields)) for problem in error.errors()]
-        raise ValueError("\n  ".join(lines)) from error
+        raise ValueError("\n  ".join(describe(problem, section, key) for problem in error.errors())) from error
 
 
 def load(path: Path | str = "params.yaml") -> Params:
@@ -235,20 +215,19 @@ def validate(values: Any, origin: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {describe(problem, '', list(Params.model_fields))}" for problem in error.errors()]
+        lines = [f"  {describe(problem, Params)}" for problem in error.errors()]
     raise ParamsError("\n".join([f"{origin} cannot be used:", *lines]))
 
 
-def describe(problem: Any, prefix: str, allowed: list[str]) -> str:
+def describe(problem: Any, section: type[Section], prefix: str = "") -> str:
     """One line for one of pydantic's problems: the key, the value, what is allowed."""
-    location = [prefix] * bool(prefix) + [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the file"
+    key = ".".join([*filter(None, [prefix]), *map(str, problem["loc"])]) or "the file"
     if problem["type"] == "extra_forbidden":
-        there = f"; there are {', '.join(allowed)}" if len(problem["loc"]) == 1 else ""
-        return f"{key}: unknown key{there}"
+        allowed = f"; there are {', '.join(section.model_fields)}" if len(problem["loc"]) == 1 else ""
+        return f"{key}: unknown key{allowed}"
     if problem["type"] == "missing":
         return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if problem["type"] == "value_error":
-        return f"{key}: {message}" if location else message
+        return message if key == "the file" else f"{key}: {message}"
     return f"{key} = {problem['input']!r:.80}: {message[0].lower()}{message[1:]}"

@@ -14,8 +14,9 @@ from vicreg.io import atomic, code_digest, plugins, yaml
 from vicreg.io.section import Section
 from vicreg.nn.backbone import Backbone
 from vicreg.nn.method import Method
-from vicreg.study.params import Params
+from vicreg.study.params import Params, ParamsError
 
+CIFAR_SIZE = 32  # pixels, of sources without an `image_size` of their own
 SHAPES = ("vicreg.study.builders",)  # modules that every row runs through ...
 TRAINS = ("vicreg.jobs.trainer", "vicreg.jobs.online_eval")  # ... and those of rows that train
 
@@ -93,44 +94,36 @@ def code_of(method: str, backbone: str, *, trains: bool) -> str:
 
 
 def resolve(p: Params, row: str) -> Recipe:
-    """Return the recipe of a row of params.yaml."""
-    entry, sizes = p.row(row), p.sizes
-    params = p.method_params(row)
+    """Return the recipe of a row of params.yaml; raises ParamsError for a row that it does not have."""
+    if row not in p.encoders:
+        raise ParamsError(f"there is no encoder {row!r} in params.yaml; choose from {', '.join(p.encoders)}")
+    entry, sizes, sections = p.encoders[row], p.sizes, p.sections(row)
     member = plugins.member_class("methods", entry.method, Method)
-    source = plugins.member("sources", p.datasets[sizes.primary]["source"])
-    data = Data(
-        primary=sizes.primary,
-        protocol=p.protocol,
-        fractions=sizes.fractions.model_dump(),
-        image_size=getattr(p.source_params(sizes.primary), "image_size", getattr(source, "IMAGE_SIZE", 32)),
-    )
-    return Recipe(
-        study=p.study,
-        row=row,
-        seed=p.seed,
-        method={"name": entry.method, **params.model_dump()},
-        backbone={"name": entry.backbone, **p.backbone_params(row).model_dump()},
-        data=data,
-        not_run=member.not_run(params),
-        code=code_of(entry.method, entry.backbone, trains=member.trains),
-        **(training(p, row) if member.trains else {}),
-    )
-
-
-def training(p: Params, row: str) -> dict[str, Any]:
-    """What a recipe says of the training: params.yaml's values with the row's own."""
-    entry, sizes = p.encoders[row], p.sizes
-    policy = p.policy(row)
-    assert policy is not None  # of a method that trains, as `Params` makes sure
-    return {
-        "policy": {"name": entry.policy, **policy.model_dump(mode="json")},
-        "optimizer": p.optimizer_of(row),
-        "schedule": p.schedule_of(row),
+    training = {
+        "policy": {"name": entry.policy, **sections["policy"].model_dump(mode="json")},
+        "optimizer": sections["optimizer"],
+        "schedule": sections["schedule"],
         "epochs": entry.epochs or sizes.epochs,
         "batch_size": entry.batch_size or sizes.batch_size,
         "online_eval_every": sizes.online_eval_every,
         **p.model_dump(include={"device", "precision", "compile", "num_processes", "threads"}),
     }
+    return Recipe(
+        study=p.study,
+        row=row,
+        seed=p.seed,
+        method={"name": entry.method, **sections["method"].model_dump()},
+        backbone={"name": entry.backbone, **sections["backbone"].model_dump()},
+        data=Data(
+            primary=sizes.primary,
+            protocol=p.protocol,
+            fractions=sizes.fractions.model_dump(),
+            image_size=getattr(p.source_params(sizes.primary), "image_size", CIFAR_SIZE),
+        ),
+        not_run=member.not_run(sections["method"]),
+        code=code_of(entry.method, entry.backbone, trains=member.trains),
+        **(training if member.trains else {}),
+    )
 
 
 def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
@@ -170,12 +163,9 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     return settings
 
 
-MACHINE = {"device", "compile", "num_processes", "threads", "data_placement", "checkpoint_every"}
-
-
 def relevant(p: Params) -> dict[str, Any]:
-    """What of params.yaml shapes this study: without other studies, datasets and rows, and what a machine decides."""
-    values = p.model_dump(mode="json", exclude=MACHINE)
+    """What of params.yaml shapes this study: without other studies, datasets and rows, as written, without defaults."""
+    values = p.model_dump(mode="json", exclude={"data_placement", "checkpoint_every"}, exclude_unset=True)
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = [p.encoders[row] for row in p.rows]
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}

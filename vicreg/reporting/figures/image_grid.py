@@ -1,37 +1,58 @@
-"""Albums: figures made of images, for who opens the files rather than the page."""
+"""Image grids: a line per image or row of the study, blocks of columns beside each other, pixels as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from vicreg.reporting.figures import sheet, style
-from vicreg.reporting.figures.sheet import Block
-from vicreg.reporting.image_samples import Pair, Picture, Pictures
+from vicreg.reporting.figures import style
+from vicreg.reporting.image_samples import Sample, Samples
+
+THIN, WIDE = 2, 10  # between images and between blocks, as everything here in 32nds of an image's side
 
 
-def views(pictures: Pictures) -> Figure:
-    """Return a row per image: itself, and what each policy makes of it."""
-    return sheet.sheet(
-        _stacked(pictures.originals), pictures.views, f"{pictures.name}: images and their views by policy"
-    )
+@dataclass(frozen=True)
+class Block:
+    """Columns of a grid. images: (M, K, H, W, 3) uint8; below: texts by (line, column)."""
+
+    name: str
+    images: np.ndarray
+    below: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def neighbours(pictures: Pictures) -> Figure:
-    """Return a row per test image, and for each encoder the nearest training images, those of another class named."""
-    if not pictures.neighbours:
-        return style.note(f"{pictures.name}: nearest neighbours were not recorded.")
-    asked = [image for image, _ in pictures.neighbours]
-    blocks = [Block("test", _stacked(asked)[:, None], below=_below([[image] for image in asked]))]
-    for encoder in pictures.neighbours[0][1]:
-        rows = [found[encoder] for _, found in pictures.neighbours]
-        images = np.stack([_stacked(row) for row in rows])
-        blocks.append(Block(encoder, images, [str(k + 1) for k in range(images.shape[1])], _below(rows)))
-    title = f"{pictures.name}: the training images nearest to some test images, by cosine; of another class: ✗"
-    return sheet.draw(blocks, title)
+def views(samples: Samples) -> Figure:
+    """Return a line per image: itself, and blocks of first and second views in turn, one for each policy."""
+    blocks = [Block("original", _stacked(samples.originals)[:, None])]
+    blocks += [Block(shortened(name, 30), images) for name, images in samples.views.items()]
+    return draw(blocks, f"{samples.name}: images, and by policy first and second views of each in turn")
 
 
-def _below(rows: list[list[Picture]]) -> dict[tuple[int, int], str]:
-    shown = {(r, c): picture for r, row in enumerate(rows) for c, picture in enumerate(row)}
-    return {at: shortened(p.name if p.good else f"✗ {p.name}") for at, p in shown.items()}
+def neighbors(samples: Samples) -> Figure:
+    """Return a line per test image, and by row the nearest training images, those of another class named."""
+    if not samples.neighbors:
+        return style.text_figure(f"{samples.name}: nearest neighbors were not recorded.")
+    queries = [query for query, _ in samples.neighbors]
+    blocks = [Block("test", _stacked(queries)[:, None], below=_below([[query] for query in queries]))]
+    for row in samples.neighbors[0][1]:
+        nearest = [by_row[row] for _, by_row in samples.neighbors]
+        images = np.stack([_stacked(line) for line in nearest])
+        blocks.append(Block(row, images, _below(nearest)))
+    return draw(blocks, f"{samples.name}: training images nearest to some test images, by cosine; of another class: ✗")
+
+
+def pairs(samples: Samples) -> Figure:
+    """Return a line per row of the study: pairs of pictures, and below each its pair loss."""
+    if not samples.pairs:
+        return style.text_figure(f"{samples.name}: pair losses with pictures were not recorded.")
+    blocks = []
+    for k, column in enumerate(zip(*samples.pairs.values(), strict=False)):
+        images = np.stack([_stacked([pair.first, pair.second]) for pair in column])
+        names = [f"{row} {pair.term} " * (k == 0) for row, pair in zip(samples.pairs, column, strict=True)]
+        below = {(n, 0): f"{names[n]}{pair.loss:.3f}" for n, pair in enumerate(column)}
+        blocks.append(Block(shortened(column[0].caption, 20), images, below=below))
+    return draw(blocks, f"{samples.name}: pairs of pictures and their loss, each with the encoder's own method")
 
 
 def shortened(text: str, most: int = 9) -> str:
@@ -39,23 +60,35 @@ def shortened(text: str, most: int = 9) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def pairs(pictures: Pictures) -> Figure:
-    """Return a row per encoder: pairs of pictures, and below each their invariance."""
-    title = f"{pictures.name}: pairs of pictures and their invariance, the mean squared difference of embeddings"
-    if not pictures.pairs:
-        return style.note(f"{pictures.name}: representative losses with pictures were not recorded.")
-    count = min(len(row) for row in pictures.pairs.values())
-    columns = [_column([row[k] for row in pictures.pairs.values()], list(pictures.pairs)) for k in range(count)]
-    return sheet.draw(columns, title)
+def _below(lines: list[list[Sample]]) -> dict[tuple[int, int], str]:
+    samples = {(r, c): sample for r, line in enumerate(lines) for c, sample in enumerate(line)}
+    return {position: shortened(s.name if s.same_class else f"✗ {s.name}") for position, s in samples.items()}
 
 
-def _column(pairs: list[Pair], encoders: list[str]) -> Block:
-    images = np.stack([_stacked([pair.first, pair.second]) for pair in pairs])
-    below = {(row, 0): f"{pair.invariance:.3f}" for row, pair in enumerate(pairs)}
-    if pairs[0].words.startswith("two views"):
-        below |= {(row, 0): f"{encoder} {pairs[row].invariance:.3f}" for row, encoder in enumerate(encoders)}
-    return Block(shortened(pairs[0].words, 20), images, below=below)
+def _stacked(samples: list[Sample]) -> np.ndarray:
+    return np.stack([sample.pixels for sample in samples])
 
 
-def _stacked(pictures: list[Picture]) -> np.ndarray:
-    return np.stack([picture.pixels for picture in pictures])
+def draw(blocks: Sequence[Block], title: str) -> Figure:
+    """Return a figure of the blocks, all with as many lines, which stand further apart where texts lie below images."""
+    lines, _, height, width = blocks[0].images.shape[:4]
+    unit = max(1, height // 32)
+    step_x, step_y = width + THIN * unit, height + (THIN + 12 * any(block.below for block in blocks)) * unit
+    widths = [block.images.shape[1] * step_x + (WIDE - THIN) * unit for block in blocks]
+    canvas = np.full((lines * step_y - THIN * unit, sum(widths) - WIDE * unit, 3), 255, np.uint8)
+    inches = 8.8 / max(canvas.shape[1], 330 * unit)  # per pixel
+    total = canvas.shape[0] * inches + 1.0
+    with rc_context(style.RC):
+        figure = Figure(figsize=(9, total))
+        axes = figure.add_axes((0.1 / 9, 0.1 / total, canvas.shape[1] * inches / 9, canvas.shape[0] * inches / total))
+        axes.set_axis_off()
+        figure.text(0.1 / 9, 1 - 0.1 / total, title, fontsize=11, va="top")
+        for start, block in zip(np.cumsum([0, *widths[:-1]]), blocks, strict=True):
+            axes.text(start, -4 * unit, block.name, fontsize=9.5)
+            for (n, k), text in block.below.items():
+                axes.text(start + k * step_x, n * step_y + height + 8 * unit, text, fontsize=6.5)
+            for n, k in np.ndindex(*block.images.shape[:2]):
+                top, left = n * step_y, start + k * step_x
+                canvas[top : top + height, left : left + width] = block.images[n, k]
+        axes.imshow(canvas, interpolation="none", extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    return figure

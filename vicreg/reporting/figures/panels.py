@@ -1,55 +1,81 @@
-"""Panels: a figure's parts, drawn side by side in a file and one below the other on a phone."""
+"""Panels: the parts of a figure, side by side in a file and one below the other on a phone."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from vicreg.reporting.curves import Curves
 from vicreg.reporting.figures import style
 
-Legend = tuple[Sequence[Any], Sequence[str]]  # handles and labels
+Legend = Mapping[str, dict[str, Any]]  # by name, keyword arguments of Line2D
 WIDTH = 9.0  # inches of a whole figure
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. title: what it shows; words: what it says, with numbers, for who cannot see it."""
+    """One pair of axes. title: what it shows; alt_text: what it says, with numbers, for who cannot see it."""
 
     title: str
     draw: Callable[[Axes], None]
-    words: str = ""
+    alt_text: str = ""
 
-    def on(self, axes: Axes) -> None:
-        axes.set_title(self.title)
-        self.draw(axes)
+
+@dataclass(frozen=True)
+class PanelFigure:
+    """Panels on one topic.
+
+    title: of the file. empty: what to say where there are no panels. columns, height: how panels lie in the file, in
+    inches. size: inches of a panel on a page. curves, keys: what the lines show, if any.
+    """
+
+    title: str
+    panels: Sequence[Panel]
+    empty: str
+    columns: int = 3
+    height: float = 2.5
+    size: tuple[float, float] | None = None
+    legend: Legend = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
+    keys: Sequence[str] = ()
+
+    def draw(self) -> Figure:
+        if not self.panels:
+            return style.text_figure(f"{self.title}: {self.empty}.")
+        return together(
+            self.panels, self.title, columns=min(self.columns, len(self.panels)), height=self.height, legend=self.legend
+        )
 
 
 def together(
     panels: Sequence[Panel], title: str, *, columns: int, height: float, legend: Legend | None = None
 ) -> Figure:
     """Return one figure of all panels, each `height` inches high, with a legend below where there is one."""
-    rows = math.ceil(len(panels) / columns)
+    lines = math.ceil(len(panels) / columns)
     with rc_context(style.RC):
-        figure = Figure(figsize=(WIDTH, height * rows + 0.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height * lines + 0.6), layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-        grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+        grid = list(figure.subplots(lines, columns, squeeze=False).flat)
         for axes, panel in zip(grid, panels, strict=False):
-            panel.on(axes)
+            axes.set_title(panel.title)
+            panel.draw(axes)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         if legend:
-            length = 3.5 if len(legend[1]) <= 4 else 1.2  # of lines; of the markers of many classes
-            figure.legend(*legend, loc="outside lower left", ncols=5 if len(legend[1]) > 4 else 4, handlelength=length)
+            handles = [Line2D([], [], **line) for line in legend.values()]
+            columns, length = (4, 3.5) if len(legend) <= 4 else (5, 1.2)  # lines, or the markers of many classes
+            figure.legend(handles, list(legend), loc="outside lower left", ncols=columns, handlelength=length)
     return figure
 
 
-def alone(panel: Panel, width: float = 4.2, height: float = 2.9) -> Figure:
-    """Return a figure of this panel only; its title is left to the page."""
+def alone(panel: Panel, size: tuple[float, float]) -> Figure:
+    """Return a figure of this panel only, of so many inches; its title is left to the page."""
     with rc_context(style.RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         panel.draw(figure.subplots())
     return figure

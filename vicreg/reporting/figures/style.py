@@ -1,4 +1,4 @@
-"""One look for all figures: told apart in grey and by every eye, and the same bytes every time."""
+"""One style for all figures: rows differ in gray and for every eye, and the bytes are the same every time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,16 +6,17 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-INK, FAINT, GREY = "#333333", "#dddddd", "#777777"
-# Okabe and Ito, Color Universal Design, 2008: distinct with every kind of colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+RC: Any = rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
+INK, FAINT, GRAY = "#333333", "#dddddd", "#777777"  # the first two as in that file
+# Okabe and Ito, Color Universal Design, 2008: distinct with every kind of color vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # After Tol's muted scheme: ten classes, which differ in marker too, all dark enough to be seen on white.
-CLASS_COLOURS = (
+CLASS_COLORS = (
     *("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255"),
     *("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555"),
 )
@@ -23,29 +24,6 @@ CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 MARKER_SIZES = {"s": 0.85, "D": 0.75, "*": 1.4, "P": 1.1, "X": 1.1} | dict.fromkeys("o^v<>", 1.0)  # look equal
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-RC: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so letters are the same everywhere
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "figure.dpi": 100,
-    "text.parse_math": False,  # a name may hold a dollar sign
-    "svg.hashsalt": "vicreg",  # ids inside an SVG are random otherwise
-}
 
 
 @dataclass(frozen=True)
@@ -57,17 +35,14 @@ class Style:
     def line(self, points: int) -> dict[str, Any]:
         """Keyword arguments for a line of so many points: about ten markers, one of them at its end."""
         step = max(1, points // 10)
-        look = {"color": self.color, "linestyle": self.linestyle, "marker": self.marker}
-        return look | {"markevery": (max(0, points - 1) % step, step), "markersize": 4.5, "linewidth": 1.6}
+        line = {"color": self.color, "linestyle": self.linestyle, "marker": self.marker}
+        return line | {"markevery": (max(0, points - 1) % step, step), "markersize": 4.5, "linewidth": 1.6}
 
 
-def styles(encoders: Iterable[str], baseline: str = "random") -> dict[str, Style]:
-    """Return a style per encoder, in order; the baseline is grey."""
-    chosen = {}
-    looks = zip(cycle(COLOURS), cycle(LINES), cycle(MARKERS), strict=False)
-    for encoder in encoders:
-        chosen[encoder] = Style(GREY, (0, (2, 1.5)), "x") if encoder == baseline else Style(*next(looks))
-    return chosen
+def styles(rows: Iterable[str], baseline: str = "random") -> dict[str, Style]:
+    """Return a style per row, in order; the baseline is gray."""
+    others = zip(cycle(COLORS), cycle(LINES), cycle(MARKERS), strict=False)
+    return {row: Style(GRAY, (0, (2, 1.5)), "x") if row == baseline else Style(*next(others)) for row in rows}
 
 
 def epochs(axes: Axes, label: str) -> None:
@@ -76,8 +51,8 @@ def epochs(axes: Axes, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def in_rows(axes: Axes, names: list[str]) -> None:
-    """Make the y axis one of named rows, the first on top, and the x axis one from zero."""
+def categorical_y(axes: Axes, names: list[str]) -> None:
+    """Make the y axis one of names, the first on top, and the x axis one from zero."""
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.6)
@@ -87,7 +62,7 @@ def in_rows(axes: Axes, names: list[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def note(text: str) -> Figure:
+def text_figure(text: str) -> Figure:
     """Return a small figure that says in words why there is nothing to draw."""
     with rc_context(RC):
         figure = Figure(figsize=(6, 1))

@@ -2,60 +2,49 @@
 
 import base64
 import hashlib
-from functools import cache
+from collections.abc import Mapping
 
-from jinja2 import Environment
 from markupsafe import Markup
 
-from vicreg.reporting.image_samples import Pictures
-from vicreg.reporting.page import html, image_sections, provenance, sections
-from vicreg.reporting.page.figure_html import Drawer
+from vicreg.reporting import tables
+from vicreg.reporting.content import content
+from vicreg.reporting.curves import INDICATORS
+from vicreg.reporting.figures import embedding_map, line_plots, style
+from vicreg.reporting.figures.panels import PanelFigure
+from vicreg.reporting.image_samples import Samples
+from vicreg.reporting.markdown import code
+from vicreg.reporting.page import html
+from vicreg.reporting.page.figure_renderer import FigureRenderer
 from vicreg.reporting.study import Study
+from vicreg.reporting.summary import say
 
 
-def document(study: Study, pictures: Pictures) -> str:
+def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure]) -> str:
     """Return index.html; equal studies give equal text."""
-    drawer = Drawer()
-    script, css = part("sort.js"), part("page.css")
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            study=study,
-            script=Markup(script),
-            css=Markup(css),
-            policy=policy(script),
-            answer=sections.answer(study, drawer),
-            results=[sections.results(study, dataset, drawer) for dataset in study.datasets],
-            training=sections.training(study, drawer),
-            views=image_sections.views(study, pictures),
-            pairs=image_sections.pairs(study, pictures, drawer),
-            neighbours=image_sections.neighbours(study, pictures),
-            map=image_sections.map_(study, pictures, drawer),
-            confusion=image_sections.confusion(study, drawer),
-            cost=provenance.cost(study, drawer),
-            again=provenance.again(study),
-        )
+    renderer, templates = FigureRenderer(), html.environment()
+    assert templates.loader is not None
+    script, css = (templates.loader.get_source(templates, name)[0] for name in ("sort.js", "page.css"))
+    data = {"answer": study.labeled, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
+    drawings = {name: renderer.figure(figure, data.get(name, study.datasets[:1])) for name, figure in figures.items()}
+    maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
+    mistakes = [(say("about", dataset), tables.mistakes(study, dataset)) for dataset in study.labeled]
+    return templates.get_template("page.html.j2").render(
+        **content(study),
+        script=Markup(script),
+        css=Markup(css),
+        csp=content_security_policy(script),
+        figures=drawings,
+        samples=samples,
+        legend={row: renderer.legend_sample(row, line.line(3)) for row, line in style.styles(study.rows).items()},
+        absent=[line_plots.LABELS[name] for name in INDICATORS if name not in figures["collapse"].keys],
+        maps=list(maps.values()),
+        agreement=[say("agreement", code(row), entry) for row, entry in maps.items()],
+        colored_classes=embedding_map.SHOWN,
+        mistakes=[(about, *worst) for about, worst in mistakes if worst],
     )
 
 
-@cache
-def environment() -> Environment:
-    found = html.environment()
-    found.filters["uri"] = html.data_uri
-    found.filters["typeset"] = html.typeset
-    found.filters["agreed"] = image_sections.agreed
-    return found
-
-
-def part(name: str) -> str:
-    """A file of the templates as it is."""
-    loader = environment().loader
-    assert loader is not None
-    return loader.get_source(environment(), name)[0]
-
-
-def policy(script: str) -> str:
+def content_security_policy(script: str) -> str:
     """What the page may load, for browsers to enforce: images and styles inside it, and this very script."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     own = f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

@@ -26,7 +26,7 @@ function sort(table, original, heading, column) {
 }
 
 function compare(a, b, column, numeric, descending) {
-  const [x, y] = [a, b].map((row) => row.cells[column].dataset.sort);
+  const [x, y] = [a, b].map(({ cells }) => (numeric ? cells[column].dataset.sort : cells[column].textContent.toLowerCase()));
   if (!x || !y) return (x ? 0 : 1) - (y ? 0 : 1); // what is empty comes last
   const difference = numeric ? Number(x) - Number(y) : x.localeCompare(y);
   return descending ? -difference : difference;

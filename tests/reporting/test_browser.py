@@ -10,6 +10,7 @@ import pytest
 import study_fakes as fakes
 
 from vicreg.reporting.page import page
+from vicreg.reporting.write_report import study_figures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -20,7 +21,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1280, "height": 900}
-LOOKS = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
+MODES = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: `apt-get install chromium`")
 
@@ -30,15 +31,15 @@ class Opened:
     """A page, what its console said, and which addresses it asked for."""
 
     page: "Page"
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = fakes.study(genuine=True, name="CIFAR-10")
     written = tmp_path_factory.mktemp("page") / "index.html"
-    written.write_text(page.document(study, fakes.shown(study)), encoding="utf-8")
+    written.write_text(page.document(study, fakes.shown(study), study_figures(study)), encoding="utf-8")
     return written
 
 
@@ -53,51 +54,51 @@ def browser() -> Iterator["Browser"]:
 def opened(browser: "Browser", file: Path, size: Any = DESKTOP, scheme: Any = "light") -> Opened:
     """The page as a person opens the file; whatever it asks for beyond that is noted and refused."""
     new = browser.new_page(viewport=size, color_scheme=scheme)
-    found = Opened(new)
+    tab = Opened(new)
 
     def answer(route: "Route") -> None:
         address = route.request.url
         if address == file.as_uri() or address.startswith("data:"):
             route.continue_()
         else:
-            found.asked.append(address)
+            tab.requests.append(address)
             route.abort()
 
     new.route("**/*", answer)
-    new.on("console", lambda message: found.said.append(message.text))
-    new.on("pageerror", lambda error: found.said.append(str(error)))
+    new.on("console", lambda message: tab.messages.append(message.text))
+    new.on("pageerror", lambda error: tab.messages.append(str(error)))
     new.goto(file.as_uri())
-    return found
+    return tab
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.parametrize(("size", "scheme"), MODES)
 def test_everyone_can_read_it(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
-    found = opened(browser, file, size, scheme)
-    found.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-    results = axe.Axe().run(found.page)
+    tab = opened(browser, file, size, scheme)
+    tab.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    results = axe.Axe().run(tab.page)
     assert len(results.response["passes"]) > 20  # so many of its rules had something to look at
     broken = [
         f"{v['id']}: {v['help']}: {[node['html'][:150] for node in v['nodes'][:3]]}"
         for v in results.response["violations"]
     ]
     assert not broken, "\n".join(broken)
-    found.page.close()
+    tab.page.close()
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.parametrize(("size", "scheme"), MODES)
 def test_text_in_drawings_stands_out_from_its_card(browser: "Browser", file: Path, size: Any, scheme: Any) -> None:
     """axe does not look at text in drawings, so its contrast is computed here, by WCAG 2.2."""
-    found = opened(browser, file, size, scheme)
-    ratios = found.page.evaluate(CONTRAST)
+    tab = opened(browser, file, size, scheme)
+    ratios = tab.page.evaluate(CONTRAST)
     assert len(ratios) > 50
     assert not [entry for entry in ratios if entry["ratio"] < 4.5]
-    found.page.close()
+    tab.page.close()
 
 
 CONTRAST = """
 () => {
-  const numbers = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
-  const light = (colour) => numbers(colour).map((v) => v / 255)
+  const numbers = (color) => color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const light = (color) => numbers(color).map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -113,34 +114,34 @@ CONTRAST = """
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_it_loads_nothing_and_says_nothing(browser: "Browser", file: Path, size: Any) -> None:
-    found = opened(browser, file, size)
-    found.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    found.page.wait_for_load_state("networkidle")
-    assert found.asked == [] and found.said == []
-    found.page.close()
+    tab = opened(browser, file, size)
+    tab.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    tab.page.wait_for_load_state("networkidle")
+    assert tab.requests == [] and tab.messages == []
+    tab.page.close()
 
 
 def test_the_body_of_a_page_on_a_phone_never_scrolls_sideways(browser: "Browser", file: Path) -> None:
-    found = opened(browser, file, PHONE)
+    tab = opened(browser, file, PHONE)
     for width in (390, 320):
-        found.page.set_viewport_size({"width": width, "height": 844})
+        tab.page.set_viewport_size({"width": width, "height": 844})
         for _ in range(2):
-            assert found.page.evaluate("document.documentElement.scrollWidth") <= width
-            found.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = !d.open; })")
-    found.page.close()
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+            tab.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = !d.open; })")
+    tab.page.close()
 
 
 def test_every_drawing_and_image_has_a_size_and_words(browser: "Browser", file: Path) -> None:
-    found = opened(browser, file, PHONE)
-    sizes = found.page.evaluate(
+    tab = opened(browser, file, PHONE)
+    sizes = tab.page.evaluate(
         "[...document.querySelectorAll('main svg, main img')].map((e) => [e.getBoundingClientRect(), e.outerHTML])"
         ".map(([box, html]) => [box.width, box.height, html.slice(0, 99)])"
     )
     assert len(sizes) > 60
     assert not [entry for entry in sizes if entry[0] < 10 or entry[1] < 5]
-    roles = found.page.get_by_role("img").count()
-    assert roles >= found.page.locator("main svg").count()
-    found.page.close()
+    roles = tab.page.get_by_role("img").count()
+    assert roles >= tab.page.locator("main svg").count()
+    tab.page.close()
 
 
 def column(table: "Locator", number: int) -> list[str]:
@@ -148,8 +149,8 @@ def column(table: "Locator", number: int) -> list[str]:
 
 
 def test_a_table_sorts_by_click_and_goes_back(browser: "Browser", file: Path) -> None:
-    found = opened(browser, file)
-    table = found.page.locator("#results table").first
+    tab = opened(browser, file)
+    table = tab.page.locator("#results table").first
     heading = table.locator("thead th").nth(2)
     before = column(table, 2)
     heading.get_by_role("button").click()
@@ -162,22 +163,22 @@ def test_a_table_sorts_by_click_and_goes_back(browser: "Browser", file: Path) ->
     assert column(table, 2)[0] == sorted_[-2]
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") is None and column(table, 2) == before
-    found.page.close()
+    tab.page.close()
 
 
 def test_a_table_sorts_by_keyboard(browser: "Browser", file: Path) -> None:
-    found = opened(browser, file)
-    table = found.page.locator("#results table").first
+    tab = opened(browser, file)
+    table = tab.page.locator("#results table").first
     button = table.locator("thead th").nth(1).get_by_role("button")
     for _ in range(200):
-        found.page.keyboard.press("Tab")
+        tab.page.keyboard.press("Tab")
         if button.evaluate("(element) => element === document.activeElement"):
             break
-    found.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Enter")
     assert column(table, 1) == sorted(column(table, 1))
-    found.page.keyboard.press("Space")
+    tab.page.keyboard.press("Space")
     assert column(table, 1) == sorted(column(table, 1), reverse=True)
-    found.page.close()
+    tab.page.close()
 
 
 def test_without_scripts_everything_is_there(browser: "Browser", file: Path) -> None:
@@ -190,9 +191,9 @@ def test_without_scripts_everything_is_there(browser: "Browser", file: Path) -> 
 
 
 def test_on_paper_it_is_light_and_complete(browser: "Browser", file: Path) -> None:
-    found = opened(browser, file, DESKTOP, "dark")
-    found.page.emulate_media(media="print")
-    assert found.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert not found.page.locator("nav").is_visible()
-    assert len(found.page.pdf()) > 10_000
-    found.page.close()
+    tab = opened(browser, file, DESKTOP, "dark")
+    tab.page.emulate_media(media="print")
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not tab.page.locator("nav").is_visible()
+    assert len(tab.page.pdf()) > 10_000
+    tab.page.close()

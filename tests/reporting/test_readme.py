@@ -8,7 +8,7 @@ import pytest
 
 from vicreg.reporting import readme
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -18,7 +18,7 @@ def test_the_result_table_is_made_from_the_committed_report():
     assert expected == README, f"the README's results should be\n{readme.results(metrics)}"
 
 
-def test_a_number_in_the_table_is_the_rounded_one_of_the_metrics():
+def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
     linear = {"top1": 0.80249, "top1_low": 0.79, "top1_high": 0.81251, "top5": 0.99, "gain": 0.50249}
     metrics = {
         "cifar10": {"x": {"linear": linear}, "paper": {"not_run": "no weights"}},

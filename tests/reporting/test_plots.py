@@ -1,4 +1,4 @@
-"""What `dvc plots` writes: a page that needs no network, its curves in the colours and dashes of the figures."""
+"""What `dvc plots` writes: a page that needs no network, its curves in the colors and dashes of the figures."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from vicreg.reporting.figures import style
 from vicreg.study import params
 
 TEMPLATE = json.loads((HERE / ".dvc/plots/encoders.json").read_text(encoding="utf-8"))
-ENCODERS = list(params.load(HERE / "params.yaml").encoders)
+ENCODERS = list(params.load(HERE / "params.yaml").rows)
 BEFORE, NOW = ENCODERS[:-1], [*ENCODERS[:2], "idea"]  # those with results, earlier and now
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LOADED = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 
-def looks(encoders: list[str], channel: str) -> dict[str, Any]:
+def template_styles(encoders: list[str], channel: str) -> dict[str, Any]:
     """Return what a curve of each encoder looks like: those that the template names first, then the others."""
     scale = TEMPLATE["encoding"][channel]["scale"]
     named = scale["domain"]["unionWith"]
@@ -31,19 +31,19 @@ def looks(encoders: list[str], channel: str) -> dict[str, Any]:
     return {encoder: scale["range"][order.index(encoder) % len(scale["range"])] for encoder in encoders}
 
 
-def dashes(look: style.Style) -> list[float]:
+def dashes(one: style.Style) -> list[float]:
     """Return a figure's dashes in the units of the page; matplotlib's are multiples of the line's width."""
     width = TEMPLATE["mark"]["strokeWidth"]
-    return [1, 0] if look.linestyle == "-" else [round(width * part, 6) for part in look.linestyle[1]]
+    return [1, 0] if one.linestyle == "-" else [round(width * part, 6) for part in one.linestyle[1]]
 
 
 @pytest.mark.parametrize("added", [0, 1, 8])
-def test_a_curve_has_the_colour_and_the_dashes_of_the_figures_also_of_an_encoder_added_later(added: int) -> None:
+def test_a_curve_has_the_color_and_dashes_of_the_figures(added: int) -> None:
     encoders = ENCODERS + [f"idea_{n}" for n in range(added)]
     figures = style.styles(encoders)
     hint = "let `unionWith` in .dvc/plots/encoders.json name the encoders of params.yaml in their order"
-    assert looks(encoders, "color") == {name: look.color for name, look in figures.items()}, hint
-    assert looks(encoders, "strokeDash") == {name: dashes(look) for name, look in figures.items()}, hint
+    assert template_styles(encoders, "color") == {name: look.color for name, look in figures.items()}, hint
+    assert template_styles(encoders, "strokeDash") == {name: dashes(look) for name, look in figures.items()}, hint
     assert style.styles(["x"])["x"].line(1)["linewidth"] == TEMPLATE["mark"]["strokeWidth"]
 
 
@@ -126,14 +126,14 @@ def drawn(page: Path, folder: Path) -> list[str]:
 
 
 def lines(plot: str) -> dict[tuple[str, str], tuple[str, list[float], str]]:
-    """Return {(encoder, revision): (colour, dashes, opacity)} of the lines in a plot."""
-    found = {}
+    """Return {(encoder, revision): (color, dashes, opacity)} of the lines in a plot."""
+    styles = {}
     for mark in re.findall(r'<path aria-label="[^>]*"line mark"[^>]*>', plot):
-        told = dict(re.findall(r"(encoder|revision): ([^;\"]+)", mark))
-        looks = dict(re.findall(r'(stroke|stroke-dasharray|opacity)="([^"]*)"', mark))
-        pattern = [float(part) for part in looks["stroke-dasharray"].split(",")]
-        found[told["encoder"], told["revision"]] = (looks["stroke"], pattern, looks["opacity"])
-    return found
+        names = dict(re.findall(r"(encoder|revision): ([^;\"]+)", mark))
+        look = dict(re.findall(r'(stroke|stroke-dasharray|opacity)="([^"]*)"', mark))
+        pattern = [float(part) for part in look["stroke-dasharray"].split(",")]
+        styles[names["encoder"], names["revision"]] = (look["stroke"], pattern, look["opacity"])
+    return styles
 
 
 def expected(encoders: dict[str, list[str]]) -> dict[tuple[str, str], tuple[str, list[float], str]]:
@@ -159,7 +159,7 @@ def test_a_browser_without_a_network_draws_the_curves(shown: Path, tmp_path: Pat
     assert (named(primary), named(losses)) == (set(NOW), set(NOW[1:]))
 
 
-def test_revisions_differ_in_strength_and_keep_the_colours_of_their_encoders(compared: Path, tmp_path: Path) -> None:
+def test_revisions_differ_in_strength_and_keep_their_colors(compared: Path, tmp_path: Path) -> None:
     primary, _, losses = drawn(compared, tmp_path)
     assert lines(primary) == expected({"workspace": NOW, "HEAD": BEFORE})
     assert (named(primary), named(losses)) == ({*BEFORE, *NOW}, {*BEFORE[1:], *NOW[1:]})

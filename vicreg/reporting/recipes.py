@@ -1,0 +1,76 @@
+"""How rows were made: what their settings share in sentences, and what differs in a table."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from vicreg.reporting.markdown import code, escape, setting, words
+from vicreg.reporting.table import Table
+
+Settings = dict[str, dict[str, Any]]  # by row: parts, which are values, or members with a name and numbers
+UNSHOWN = {"row", "study", "code", "data", "not_run", "online_eval_every"}  # shape no weights, or stand elsewhere
+UNSHOWN |= {"device", "compile", "num_processes", "threads"}  # what a machine decides
+
+
+def shared(rows: Settings) -> list[str]:
+    """Return the parts that are equal wherever there are any, and then the numbers in which members agree."""
+    groups: dict[str, list[str]] = {}
+    lines = []
+    for part, values in _parts(rows).items():
+        if _differ(values):
+            lines += _agreements(part, values)
+        else:
+            names = "All rows" if len(values) == len(rows) else ", ".join(map(code, values))
+            groups.setdefault(names, []).append(_whole(part, next(iter(values.values()))))
+    return [f"{line}." for line in [*(f"{names}: {', '.join(texts)}" for names, texts in groups.items()), *lines]]
+
+
+def table(rows: Settings) -> Table | None:
+    """Return a line per row with the parts that differ, as names and the numbers that differ; None where none do."""
+    parts = {part: values for part, values in _parts(rows).items() if _differ(values)}
+    lines = [[code(row), *(_cell(values, row) for values in parts.values())] for row in rows]
+    return Table(["encoder", *map(words, parts)], {}, lines) if parts else None
+
+
+def _parts(rows: Settings) -> Settings:
+    """By part what it is by row, where there is one: rows that do not train have no optimizer."""
+    names = dict.fromkeys(part for parts in rows.values() for part in parts if part not in UNSHOWN)
+    return {name: {row: parts[name] for row, parts in rows.items() if name in parts} for name in names}
+
+
+def _differ(values: dict[str, Any]) -> bool:
+    first, *others = values.values()
+    return any(value != first for value in others)
+
+
+def _holders(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {row: value[key] for row, value in values.items() if isinstance(value, dict) and key in value}
+
+
+def _agreements(part: str, values: dict[str, Any]) -> list[str]:
+    """The numbers that are equal in all members that have them, by the names of these members."""
+    members = [value for value in values.values() if isinstance(value, dict)]
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for key in dict.fromkeys(key for member in members for key in member if key != "name"):
+        if not _differ(_holders(values, key)):
+            names = dict.fromkeys(member.get("name", "") for member in members if key in member)
+            groups.setdefault(tuple(names), {})[key] = next(m[key] for m in members if key in m)
+    return [_text(part, names, numbers) for names, numbers in groups.items()]
+
+
+def _whole(part: str, value: Any) -> str:
+    if not isinstance(value, dict):
+        return setting(part, value)
+    return _text(part, [value.get("name", "")], {key: number for key, number in value.items() if key != "name"})
+
+
+def _text(part: str, names: Iterable[str], numbers: dict[str, Any]) -> str:
+    texts = ", ".join(setting(key, number) for key, number in numbers.items())
+    return f"{words(part)} {', '.join(map(code, filter(None, names)))}".strip() + (f" ({texts})" if texts else "")
+
+
+def _cell(values: dict[str, Any], row: str) -> str:
+    value = values.get(row)
+    if not isinstance(value, dict):
+        return "none" if value is None else escape(str(value))
+    numbers = [setting(key, value[key]) for key in value if key != "name" and _differ(_holders(values, key))]
+    return ", ".join([*([code(value["name"])] if "name" in value else []), *numbers])

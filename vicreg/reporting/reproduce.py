@@ -1,0 +1,54 @@
+"""How to make a report again: the commit of its code, and every parameter that differs from it."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from vicreg.io import yaml
+from vicreg.reporting.study import Study
+
+WORD = re.compile(r"[A-Za-z_][\w./-]*")  # a text that needs no quotes in an override
+
+
+def commands(study: Study, overrides: list[str] | None) -> list[str]:
+    """Return the commands that make the report again; none where no commit is known."""
+    if overrides is None:
+        overrides = [f"study={study.name}", f"seed={study.seed}", f"protocol={study.protocol}"]
+    options = "".join(f" -S {shlex.quote(override)}" for override in overrides)
+    return [f"git checkout {study.commit}", f"uv run dvc exp run{options}"] if study.commit else []
+
+
+def overrides(study: Study) -> list[str] | None:
+    """Return "key=value" for every parameter that params.yaml has otherwise at the commit; None where that is unknown.
+
+    A key that it does not have at all begins with "+", as in Hydra. Where a folder lies on this machine is left out.
+    """
+    show = ["git", "show", f"{study.commit}:./params.yaml"]
+    shown = subprocess.run(show, capture_output=True, text=True) if study.commit else None
+    if shown is None or shown.returncode:
+        return None
+    before = dict(_flat(yaml.loads(shown.stdout)))
+    now = {"study": study.name, "seed": study.seed, "protocol": study.protocol, **study.params}
+    return [
+        f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
+        for key, value in _flat(now)
+        if (before[key] != value if key in before else value not in (None, {}))
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra's grammar of overrides has it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return value if isinstance(value, str) and WORD.fullmatch(value) else json.dumps(value)
