@@ -255,7 +255,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
     [
         (
             "nowhere",
-            "'nowhere' is no folder with metrics.json, study, git revision or experiment; studies here: s",
+            "'nowhere' is no folder with metrics.json, study, revision or experiment; studies here: s",
         ),
         ("--help", "is no folder"),
         ("a\0b", "is no folder"),

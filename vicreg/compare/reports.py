@@ -94,9 +94,7 @@ def find(given: str) -> Report:
     commit = experiment(revision) or git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if not commit:
         studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}"))) or "none"
-        raise ValueError(
-            f"{given!r} is no folder with {FILE}, study, git revision or experiment; studies here: {studies}"
-        )
+        raise ValueError(f"{given!r} is no folder with {FILE}, study, revision or experiment; studies here: {studies}")
     params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}") or {}
     path = f"{folder.strip('/') or 'reports/' + params.get('study', 'STUDY')}/{FILE}"
     if not (content := git("show", f"{commit}:./{path}")):

@@ -9,10 +9,7 @@ from vicreg.serving.classifier import ImageClassifier
 from vicreg.tracking import model_registry, runs
 from vicreg.tracking.store import store_lock, tracking_uri
 
-DESCRIPTION = (
-    "The {probe} probe on the frozen encoder {encoder}: top-1 {top1:.1%} of the test images of {dataset}. "
-    "Images in, probabilities out, of: {classes}"
-)
+DESCRIPTION = "The {probe} probe on {encoder}: top-1 {top1:.1%} of the test images of {dataset}. Classes: {classes}"
 
 
 def register(

@@ -15,9 +15,9 @@ import pandas as pd
 
 from vicreg.io import atomic
 from vicreg.tracking import system_metrics
+from vicreg.tracking.failures import first_line, sigterm_as_exit, try_or_warn
 from vicreg.tracking.provenance import provenance
-from vicreg.tracking.sigterm import sigterm_as_exit
-from vicreg.tracking.store import first_line, store, study_run, tracking_uri, try_or_warn
+from vicreg.tracking.store import store, study_run, tracking_uri
 
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 

@@ -4,19 +4,20 @@ MLflow holds absolute addresses of artifacts, so those of a repository that was 
 store is opened; `python -m vicreg.tracking.store` does that alone, for `mlflow ui`.
 """
 
+import json
 import logging
 import os
-import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import zlib
+from base64 import b64encode
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from vicreg.tracking import saved_views
+from vicreg.io import yaml
 
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 ARTIFACTS = "mlartifacts"
@@ -39,7 +40,17 @@ def store(uri: str) -> tuple[Any, str]:
             relocate(path, location)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return client, experiment.experiment_id
-        return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views.tags())
+        return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views())
+
+
+def saved_views() -> dict[str, str]:
+    """What MLflow's page offers under `Views`, as the tags in which the page of MLflow 3.17 keeps it, compressed."""
+    tags = {}
+    for number, (name, state) in enumerate(yaml.load(Path(__file__).with_name("saved_views.yaml")).items()):
+        packed = b64encode(zlib.compress(json.dumps(state).encode())).decode()
+        view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
+        tags[f"mlflow.sharedViewState.vicreg{number}"] = json.dumps(view)
+    return tags
 
 
 def study_run(uri: str, study: str) -> str:
@@ -119,21 +130,6 @@ def repository() -> Path:
         return Path(root)
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-
-
-@contextmanager
-def try_or_warn(consequence: str) -> Iterator[None]:
-    """Let an error in the block end it with a warning: no failure of the store may end hours of work."""
-    try:
-        yield
-    except Exception as error:
-        logging.getLogger(__name__).warning("%s: %s", consequence, first_line(error))
-
-
-def first_line(message: object) -> str:
-    """The first line of a message, of which databases have many, without the passwords of addresses."""
-    lines = str(message).strip().splitlines() or [type(message).__name__]
-    return re.sub(r"//[^/@\s]+@", "//", lines[0])
 
 
 if __name__ == "__main__":

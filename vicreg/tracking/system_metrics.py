@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vicreg.tracking.store import try_or_warn
+from vicreg.tracking.failures import try_or_warn
 
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
 PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
