@@ -142,8 +142,7 @@ def export(
     from vicreg.serving import export
 
     file = resolve(encoder)
-    for line in export.export(file, out or Path(file.stem), onnx=onnx):
-        typer.echo(line)
+    typer.echo("\n".join(export.export(file, out or Path(file.stem), onnx=onnx)))
 
 
 @app.command()
@@ -175,8 +174,7 @@ def report(
 @app.command()
 @errors.short_errors()
 def seeds(
-    reports: Annotated[list[str], argument(metavar="REPORT", help="As A and B of `vicreg report`; two or more.")],
-    out: Stem,
+    names: Annotated[list[str], argument(metavar="REPORT", help="As in `vicreg report`; two or more.")], out: Stem
 ) -> None:
     """Show what several seeds of a study gave, with the mean and the standard deviation.
 
@@ -188,7 +186,7 @@ def seeds(
     from vicreg.compare.reports import find
     from vicreg.compare.seeds import write_seeds
 
-    write_seeds([find(name) for name in dict.fromkeys(reports)], out)
+    write_seeds([find(name) for name in dict.fromkeys(names)], out)
     typer.echo(f"{out}.md, .svg, .png and .csv")
 
 

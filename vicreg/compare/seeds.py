@@ -23,10 +23,7 @@ FREE_OF_RECIPE = rf".*\.(seed|code|{MACHINE})"
 
 
 def write_seeds(reports: Sequence[Report], stem: Path) -> None:
-    """Write `stem`.md, .svg, .png and .csv: what each seed gave, and the mean of all with their standard deviation.
-
-    Raises ValueError where the reports are not of one study with different seeds.
-    """
+    """Write `stem`.md, .svg, .png and .csv: each seed, their mean and standard deviation; raises as `check` does."""
     check(reports)
     reports = sorted(reports, key=seed_of)
     every = pd.concat([report.scores.assign(seed=seed_of(report)) for report in reports])

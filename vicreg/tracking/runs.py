@@ -1,7 +1,4 @@
-"""Every pretraining, probe and report is an MLflow run below its study's, in one store for the repository.
-
-MLflow takes seconds to import, so only functions import it, and a process that makes several runs pays once.
-"""
+"""Every pretraining, probe and report is an MLflow run below its study's; MLflow is imported late, it takes seconds."""
 
 import json
 import time
@@ -24,10 +21,7 @@ FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are
 
 @dataclass(frozen=True, kw_only=True)
 class RunTags:
-    """What runs are found by, beside the DVC experiment and the git commit.
-
-    weights: the digest of the encoder, common to the runs that pretrained, evaluated and registered it.
-    """
+    """What runs are found by, beside experiment and commit; `weights` is the encoder's digest, common to its runs."""
 
     stage: str
     study: str

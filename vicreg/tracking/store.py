@@ -83,10 +83,7 @@ def create_database(path: Path) -> None:
 
 
 def relocate(path: Path, location: str) -> None:
-    """Let all addresses in the database at `path` begin with `location`, if they began with another repository's.
-
-    It is one transaction. A location that is not this project's, such as a bucket, stays.
-    """
+    """Let addresses that began with another repository's begin with `location`, at once; a bucket's stay."""
     with closing(sqlite3.connect(path)) as connection, connection:
         query = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?"
         [old] = connection.execute(query, (EXPERIMENT, f"file:%/{ARTIFACTS}")).fetchone() or [location]

@@ -1,12 +1,13 @@
 """How busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from vicreg.tracking.failures import try_or_warn
 
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
+FAILURE = "system metrics are not recorded"
 PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
 
 
@@ -16,18 +17,10 @@ def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
 
     Resumed runs continue the step count; errors are logged, never raised.
     """
-    monitor = None
-    with try_or_warn("system metrics are not recorded"):
-        monitor = start(run_id, uri)
-    try:
+    with ExitStack() as at_the_end:
+        with try_or_warn(FAILURE):
+            at_the_end.callback(finish, start(run_id, uri))
         yield
-    finally:
-        with try_or_warn("the last system metrics are not recorded"):
-            if monitor:  # which drops what is younger than its interval when it ends
-                monitor.finish()
-                monitor.collect_metrics()
-                monitor.publish_metrics(monitor.aggregate_metrics())
-                monitor.mlflow_logger.flush()
 
 
 def start(run_id: str, uri: str) -> Any:
@@ -44,3 +37,12 @@ def start(run_id: str, uri: str) -> Any:
     monitor = Monitor(run_id, sampling_interval=SECONDS, resume_logging=True, tracking_uri=uri)
     monitor.start()
     return monitor
+
+
+def finish(monitor: Any) -> None:
+    """Stop the thread, and log what it measured last: it drops what is younger than its interval."""
+    with try_or_warn(FAILURE):
+        monitor.finish()
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()
