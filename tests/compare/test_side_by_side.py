@@ -278,6 +278,14 @@ def test_experiments_of_one_name_need_their_commits(repository):
     assert reports.find(head).scores["top1"].item() == 0.5
 
 
+def test_a_revision_without_parameters_needs_a_folder(repository):
+    git("rm", "--quiet", "params.yaml")
+    git("commit", "--quiet", "--message", "No parameters")
+    with pytest.raises(ValueError, match=r"holds no reports/STUDY/metrics\.json: commit it, or write HEAD:FOLDER"):
+        reports.find("HEAD")
+    assert reports.find("HEAD:reports/s").scores["top1"].item() == 0.5
+
+
 def test_outside_a_repository_folders_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "a", report(random=0.3))

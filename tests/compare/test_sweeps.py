@@ -150,6 +150,7 @@ def test_a_name_with_an_equals_sign_is_a_name() -> None:
     known = ("lr=0.1", "b", "c")
     assert experiments.labels(["lr=0.1"], known) == {"lr=0.1": "lr=0.1"}
     assert experiments.labels(["x=lr=0.1", "y=b,c,b"], known) == {"lr=0.1": "x", "b": "y", "c": "y"}
+    assert experiments.labels(["y=b", "y=c"], known) == {"b": "y", "c": "y"}
 
 
 def test_labels_that_differ_in_seeds_have_no_settings() -> None:
