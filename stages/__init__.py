@@ -101,10 +101,5 @@ def log(line: str) -> None:
 
 def run(command: Callable[..., None]) -> None:
     """Run a stage's command; user errors are shown as one message, without a traceback."""
-    try:
+    with errors.short_errors(f"process {rank}: " if (rank := os.environ.get("RANK")) else ""):
         typer.run(command)
-    except Exception as error:
-        if not errors.is_user_error(error):
-            raise
-        errors.print_error(error, f"process {rank}: " if (rank := os.environ.get("RANK")) else "")
-        sys.exit(1)

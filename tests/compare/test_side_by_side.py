@@ -165,21 +165,23 @@ def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     others["study"]["datasets"]["cifar10"]["fingerprints"]["test"] = "c"
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}
     elsewhere["shapes10"] = elsewhere.pop("cifar10")
-    a = reports.find(str(written(tmp_path / "a", plain)))
-    better = reports.find(str(written(tmp_path / "better", report(random=0.4))))
-    assert not list(side_by_side.warnings(a, better))
-    assert ["the same report" in said for said in side_by_side.warnings(a, a)] == [True]
+    a = written(tmp_path / "a", plain)
+    assert warnings(page(a, written(tmp_path / "better", report(random=0.4)))) == []
+    assert ["the same report" in said for said in warnings(page(a, a))] == [True]
     for number, (found, message) in enumerate(
         [
-            (drawn, "B is on drawn pictures"),
+            (drawn, "On drawn pictures, not on CIFAR: B."),
             (reseeded, "another seed or protocol drew the test images"),
             (others, "the images of A and B are not the same ones"),
             (elsewhere, "no dataset in common"),
         ]
     ):
-        b = reports.find(str(written(tmp_path / f"b{number}", found)))
-        (said,) = side_by_side.warnings(a, b)
+        (said,) = warnings(page(a, written(tmp_path / f"b{number}", found)))
         assert message in said
+
+
+def warnings(text: str) -> list[str]:
+    return re.findall(r'<p class="warning" role="note">(.*?)</p>', text)
 
 
 @pytest.fixture
@@ -253,7 +255,7 @@ def test_of_two_revisions_every_parameter_that_differs_is_shown(repository):
     [
         (
             "nowhere",
-            "'nowhere' is no folder with metrics.json, study, git revision or experiment; studies here: s",
+            "'nowhere' is no folder with metrics.json, study, revision or experiment; studies here: s",
         ),
         ("--help", "is no folder"),
         ("a\0b", "is no folder"),
@@ -276,11 +278,19 @@ def test_experiments_of_one_name_need_their_commits(repository):
     assert reports.find(head).scores["top1"].item() == 0.5
 
 
+def test_a_revision_without_parameters_needs_a_folder(repository):
+    git("rm", "--quiet", "params.yaml")
+    git("commit", "--quiet", "--message", "No parameters")
+    with pytest.raises(ValueError, match=r"holds no reports/STUDY/metrics\.json: commit it, or write HEAD:FOLDER"):
+        reports.find("HEAD")
+    assert reports.find("HEAD:reports/s").scores["top1"].item() == 0.5
+
+
 def test_outside_a_repository_folders_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "a", report(random=0.3))
     assert "CIFAR-10" in page("a", "a")
-    with pytest.raises(ValueError, match="there is no study in reports/ here"):
+    with pytest.raises(ValueError, match="studies here: none"):
         reports.find("HEAD")
 
 

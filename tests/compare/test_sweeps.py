@@ -150,6 +150,7 @@ def test_a_name_with_an_equals_sign_is_a_name() -> None:
     known = ("lr=0.1", "b", "c")
     assert experiments.labels(["lr=0.1"], known) == {"lr=0.1": "lr=0.1"}
     assert experiments.labels(["x=lr=0.1", "y=b,c,b"], known) == {"lr=0.1": "x", "b": "y", "c": "y"}
+    assert experiments.labels(["y=b", "y=c"], known) == {"b": "y", "c": "y"}
 
 
 def test_labels_that_differ_in_seeds_have_no_settings() -> None:
@@ -158,7 +159,7 @@ def test_labels_that_differ_in_seeds_have_no_settings() -> None:
 
 
 def test_datasets_of_different_parameters_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"the datasets of 'half' were run with different policy\.scale_min"):
+    with pytest.raises(ValueError, match=r"run 'half' again, .*; they differ in policy\.scale_min \(0\.7 and 0\.8\)"):
         experiments.probed(["half", "workspace"], "embedded", "cifar_aug", "aug.scale_min")
 
 
@@ -199,16 +200,16 @@ def test_the_same_runs_give_the_same_bytes() -> None:
         (["workspace", "--out", "x.png"], "name the files without an ending"),
         (
             ["workspace", "twin", "larger", "--by", "aug.scale_min", "--out", "x"],
-            "have the same aug.scale_min and seed",
+            "have the same dataset and value and seed",
         ),
-        (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same seed: name one of them"),
+        (["one=workspace,twin", "--out", "x"], "'workspace' and 'twin' have the same label and seed: name one of them"),
         (
             ["one=workspace,larger", "--out", "x"],
-            "the experiments of 'one' should differ in their seeds alone; they differ in policy.scale_min",
+            "those of 'one' should differ in their seeds alone; they differ in policy.scale_min (0.2 and 0.4)",
         ),
         (["=workspace", "--out", "x"], "'=workspace' should be the name of an experiment, or LABEL=A,B"),
         (["one=workspace,", "--out", "x"], "'one=workspace,' should be the name of an experiment, or LABEL=A,B"),
-        (["a=workspace", "a=larger", "--out", "x"], "the label 'a' is given twice"),
+        (["a=workspace", "a=larger", "--out", "x"], "those of 'a' should differ in their seeds alone"),
         (["a=workspace", "b=seed-1,workspace", "--out", "x"], "'workspace' is given twice, for 'a' and 'b'"),
         (["workspace", "--out", "."], "name the files without an ending and no folder"),
     ],

@@ -200,11 +200,10 @@ def test_the_best_probe_is_the_first_of_the_highest() -> None:
         classifier.best({"resnet50_paper": {}}, "primary")
 
 
-def test_topk_names_the_likeliest_classes(tmp_path: Path) -> None:
-    probe = predict.LoadedProbe(classify(tmp_path), replace(IMAGES, synthetic=True))
-    probabilities = probe.classifier.predict(TEST.pixels[:3])
-    for row, expected in zip(probe.topk(TEST.pixels[:3], 3), probabilities, strict=True):
-        assert [name for name, _ in row] == [CLASSES[label] for label in np.argsort(expected)[::-1][:3]]
-        assert [share for _, share in row] == sorted(expected.tolist())[::-1][:3]
-    said = predict.format_predictions(probe, ["cat.png"], [[("class 1", 0.25)]])
-    assert "25.0 %  class 1" in said and "right for 40.0 %" in said and "of a photo it says nothing" in said
+def test_the_likeliest_classes_are_named_first(tmp_path: Path) -> None:
+    model, pixels = classify(tmp_path), TEST.pixels[:3]
+    said = predict.predict(model, replace(IMAGES, synthetic=True), pixels, ["a.png", "b.png", "c.png"], 3)
+    for name, row in zip(("a.png", "b.png", "c.png"), model.predict(pixels), strict=True):
+        lines = [f"  {100 * row[label]:5.1f} %  {CLASSES[label]}" for label in np.argsort(row)[::-1][:3]]
+        assert "\n".join([name, *lines]) in said
+    assert "right for 40.0 %" in said and "of a photo it says nothing" in said

@@ -4,13 +4,13 @@ import json
 import zlib
 from base64 import b64decode
 
-from vicreg.tracking import saved_views
+from vicreg.tracking import store
 
 NAMES = ["By study", "Probes, best first", "Pretrainings, best first"]
 
 
 def test_views_are_packed_as_mlflows_page_packs_them() -> None:
-    tags = saved_views.tags()
+    tags = store.saved_views()
     assert list(tags) == [f"mlflow.sharedViewState.vicreg{number}" for number in range(3)]
     for name, tag in zip(NAMES, tags.values(), strict=True):
         view = json.loads(tag)

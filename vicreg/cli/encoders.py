@@ -1,4 +1,4 @@
-"""Names of encoders -> their files, or a message that says which there are."""
+"""What users name: encoders by name or file, and the images for them; else a message that says what there is."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ def study_params() -> dict[str, Any]:
     """What params.yaml in the current folder holds; raises ValueError where there is none."""
     if not Path("params.yaml").is_file():
         raise ValueError(f"no params.yaml here: change to the repository's folder, or give the path of a {SUFFIX} file")
-    return yaml.load(Path("params.yaml"))
+    return yaml.load("params.yaml")
 
 
 def complete(incomplete: str) -> list[str]:
@@ -40,3 +40,14 @@ def resolve(encoder: str) -> Path:
     if reason := describe(file).get("not_run"):
         raise ValueError(f"{file} holds no encoder: {reason}")
     return file
+
+
+def read_images(files: list[Path], encoder: Path) -> tuple[Any, list[str]]:
+    """The pixels (N, S, S, 3) uint8 of image files, in the size S that the encoder takes, and the files' names."""
+    import numpy as np
+
+    from vicreg.data import image_files
+    from vicreg.study.builders import describe
+
+    size = describe(encoder)["data"]["image_size"]
+    return np.stack([image_files.read(file, size) for file in files]), [image_files.shown(file) for file in files]

@@ -19,9 +19,8 @@ MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|
 def write(stem: Path, numbers: pd.DataFrame, text: str, figure: Figure) -> None:
     """Write `text` to `stem`.md, `figure` to `stem`.svg and .png, and every number to `stem`.csv."""
     if stem.suffix or stem.is_dir():
-        raise ValueError(
-            f"{stem}: name the files without an ending and no folder, such as {stem.parent / 'comparison'}"
-        )
+        example = stem.parent / "comparison"
+        raise ValueError(f"{stem}: name the files without an ending and no folder, such as {example}")
     style.save(figure, stem)
     for ending, content in ((".md", text), (".csv", numbers.to_csv(index=False, lineterminator="\n"))):
         with atomic.writing(stem.with_suffix(ending)) as file:
@@ -38,14 +37,28 @@ def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame.sort_values(columns, key=lambda column: pd.factorize(column)[0], ignore_index=True)
 
 
-def flat(values: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as texts under dotted keys."""
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as one mapping, keys joined with dots; empty ones are left out."""
     (row,) = pd.json_normalize(dict(values)).to_dict("records")
-    return {str(key): str(value) for key, value in row.items()}
+    return {str(key): value for key, value in row.items()}
 
 
-def differing(settings: Sequence[Mapping[str, str]], ignored: str = "") -> dict[str, list[str]]:
-    """The keys in which settings differ, with the value of each; `ignored` is a regular expression for other keys."""
+def differing(settings: Sequence[Mapping[str, Any]], ignored: str = "") -> dict[str, list[str]]:
+    """The flat keys in which settings differ, with the values as texts; `ignored` is a regular expression for keys."""
     keys = dict.fromkeys(key for values in settings for key in values if not re.fullmatch(ignored, key))
-    columns = {key: [values.get(key, MISSING) for values in settings] for key in keys}
+    columns = {key: [str(values.get(key, MISSING)) for values in settings] for key in keys}
     return {key: column for key, column in columns.items() if len(set(column)) > 1}
+
+
+def check_alike(settings: Sequence[Mapping[str, Any]], free: str, expectation: str) -> None:
+    """Raise ValueError, the expectation and what differs, where flat keys beside the free ones (see above) differ."""
+    if words := [f"{key} ({' and '.join(dict.fromkeys(v))})" for key, v in differing(settings, free).items()]:
+        raise ValueError(f"{expectation}; they differ in {', '.join(words)}")
+
+
+def check_distinct(frame: pd.DataFrame, columns: list[str], name: str) -> None:
+    """Raise ValueError where two rows have the same values in columns: which of them would be shown?"""
+    for _, same in groups(frame, columns):
+        if len(same) > 1:
+            one, other = same[name][:2]
+            raise ValueError(f"{one!r} and {other!r} have the same {' and '.join(columns)}: name one of them")

@@ -1,15 +1,15 @@
 """A study's report, wherever it lies: in a folder, in a git revision or in a DVC experiment."""
 
 import json
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vicreg.compare.frames import flat, in_order
+from vicreg.compare.frames import flatten, in_order
 from vicreg.io import yaml
+from vicreg.tracking.provenance import git
 
 FILE = "metrics.json"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
@@ -37,16 +37,20 @@ class Report:
         return self.facts["datasets"]
 
     @property
+    def fingerprints(self) -> dict[str, Any]:
+        """By dataset, those of genuine images: drawn ones, and parts of CIFAR, are others with another seed."""
+        return {key: d["fingerprints"] if d["genuine"] else "not genuine" for key, d in self.datasets.items()}
+
+    @property
     def synthetic(self) -> bool:
         """Whether this project drew the images, a source that older reports call `embedded`."""
         return self.facts.get("source") in ("synthetic", "embedded")
 
     @property
-    def settings(self) -> dict[str, str]:
-        """The study's name, protocol, seed and sizes."""
-        facts = self.facts
-        about = {"study": facts.get("name"), "protocol": facts.get("protocol"), "seed": facts.get("seed")}
-        return flat(about | facts.get("sizes", {}))
+    def settings(self) -> dict[str, Any]:
+        """The study's name, protocol, seed and sizes, by dotted keys."""
+        about = {"study": self.facts.get("name")} | {key: self.facts.get(key) for key in ("protocol", "seed")}
+        return flatten(about | self.facts.get("sizes", {}))
 
 
 def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = None) -> Report:
@@ -70,7 +74,7 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
     report, params = Report(name, origin, facts, in_order(scores, CELL[:2])), params or {}
-    own = flat(params | params.get("studies", {}).get(params.get("study"), {}))
+    own = flatten(params | params.get("studies", {}).get(params.get("study"), {}))
     same = all(own.get(key) == value for key, value in report.settings.items() if key != "source")
     return replace(report, params=params) if same else report
 
@@ -86,35 +90,22 @@ def find(given: str) -> Report:
         if file.is_file():
             params = yaml.load(current) if file.parts[0] == "reports" and current.is_file() else None
             return parse(given, str(file), file.read_bytes(), params)
-    studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}")))
-    available = f"studies here: {studies}" if studies else "there is no study in reports/ here"
     revision, _, folder = given.partition(":")
     commit = experiment(revision) or git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if not commit:
-        raise ValueError(f"{given!r} is no folder with {FILE}, study, git revision or experiment; {available}")
-    params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}")
-    if not (folder or params):
-        raise ValueError(f"{given!r} has no params.yaml that names a study; write {given}:FOLDER, a folder with {FILE}")
-    path = f"{(folder or 'reports/' + params['study']).strip('/')}/{FILE}"
-    text = git("show", f"{commit}:./{path}")
-    if text is None:
-        raise ValueError(f"{given!r} (commit {commit[:10]}) holds no {path}: commit the reports, or {available}")
-    return parse(given, f"{path} of commit {commit[:10]}", text.encode(), params)
+        studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}"))) or "none"
+        raise ValueError(f"{given!r} is no folder with {FILE}, study, revision or experiment; studies here: {studies}")
+    params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}") or {}
+    path = f"{folder.strip('/') or 'reports/' + params.get('study', 'STUDY')}/{FILE}"
+    if not (content := git("show", f"{commit}:./{path}")):
+        raise ValueError(f"{given!r} (commit {commit[:10]}) holds no {path}: commit it, or write {revision}:FOLDER")
+    return parse(given, f"{path} of commit {commit[:10]}", content.encode(), params)
 
 
 def experiment(name: str) -> str | None:
     """The commit of the DVC experiment of this name, None where there is none; raises ValueError for several."""
-    lines = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or "").splitlines()
-    commits = {line.split()[0] for line in lines if line.count("/") == 4 and line.rpartition("/")[2] == name}
+    commits = set((git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}") or "").split())
     if len(commits) > 1:
-        some = ", ".join(sorted(commit[:10] for commit in commits))
+        some = ", ".join(sorted(commits))
         raise ValueError(f"{len(commits)} experiments are called {name!r}: name the commit of one, {some}")
     return next(iter(commits), None)
-
-
-def git(*arguments: str) -> str | None:
-    """What git prints; None where it fails, or is not there."""
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout.decode().strip()
-    except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
-        return None

@@ -1,73 +1,60 @@
 """Seeds: one study run with several of them, in one table: what another draw of everything random would have given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 from matplotlib.axes import Axes
 from scipy import stats
 
-from vicreg.compare.frames import MACHINE, MISSING, differing, flat, groups, in_order, write
+from vicreg.compare.frames import MACHINE, MISSING, check_alike, check_distinct, flatten, groups, in_order, write
 from vicreg.compare.reports import CELL, Report
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
-from vicreg.reporting.markdown import code, count, escape, percent, points, spread, table
+from vicreg.reporting.markdown import code, percent, points, spread, table
 from vicreg.reporting.metrics import BASELINE
+from vicreg.reporting.page import html
 
 FREE = rf"(seed|study|studies|{MACHINE})(\..*)?"  # parameters that may differ: reports tell their study and sizes
 FREE_OF_RECIPE = rf".*\.(seed|code|{MACHINE})"
 
 
 def write_seeds(reports: Sequence[Report], stem: Path) -> None:
-    """Write `stem`.md, .svg, .png and .csv: what each seed gave, and the mean of all with their standard deviation.
-
-    Raises ValueError where the reports are not of one study with different seeds.
-    """
+    """Write `stem`.md, .svg, .png and .csv: each seed, their mean and standard deviation; raises as `check` does."""
     check(reports)
     reports = sorted(reports, key=seed_of)
     every = pd.concat([report.scores.assign(seed=seed_of(report)) for report in reports])
     scores = in_order(every, CELL)[[*CELL, "seed", "top1", "top5", "gain"]]
     probe = PROBE if (scores["probe"] == PROBE).any() else scores["probe"].iloc[0]
-    title = f"The study {reports[0].facts['name']}, protocol {reports[0].facts['protocol']}"
-    draw = partial(draw_seeds, styles=style.styles(scores["encoder"].unique()))
+    styles = style.styles(scores["encoder"].unique())
     panels = [
-        Panel(reports[0].datasets[key]["name"], partial(draw, scores=rows))
+        Panel(reports[0].datasets[key]["name"], partial(draw_seeds, scores=rows, styles=styles))
         for key, rows in groups(scores[scores["probe"] == probe], "dataset")
     ]
-    words = f"{title}: top-1 of the {probe} probe, a circle for each seed"
-    figure = together(panels, words, columns=len(panels), height=0.9 + 0.36 * scores["encoder"].nunique())
-    write(stem, scores, document(title, reports, scores, probe), figure)
+    title = f"The study {reports[0].facts['name']}: top-1 of the {probe} probe, a circle for each seed"
+    figure = together(panels, title, columns=len(panels), height=0.9 + 0.36 * len(styles))
+    write(stem, scores, document(reports, scores, probe), figure)
 
 
 def check(reports: Sequence[Report]) -> None:
     """Raise ValueError unless these are reports of one study, on the same images, that differ in their seeds alone."""
     if len(reports) < 2:
         raise ValueError("one seed has no spread: name the reports of several, as `dvc exp run -S seed=1` makes them")
-    for one, other in combinations(reports, 2):
-        if (seed := seed_of(one)) == seed_of(other):
-            raise ValueError(f"{one.name!r} and {other.name!r} both have the seed {seed}: name one of them")
-    for settings, free in (
-        ([identity(report) for report in reports], "seed|source"),
-        ([flat(report.params) for report in reports if report.params], FREE),
-        ([flat(report.facts["recipes"]) for report in reports if report.facts["recipes"]], FREE_OF_RECIPE),
-    ):
-        if words := [f"{key} ({' and '.join(dict.fromkeys(v))})" for key, v in differing(settings, free).items()]:
-            raise ValueError(f"these reports should differ in their seeds alone; they differ in {', '.join(words)}")
+    pairs = [(report.name, seed_of(report)) for report in reports]
+    check_distinct(pd.DataFrame(pairs, columns=["name", "seed"]), ["seed"], "name")
+    params = [flatten(report.params) for report in reports if report.params]
+    recipes = [flatten(report.facts["recipes"]) for report in reports if report.facts["recipes"]]
+    settings = [report.settings | flatten({"images": report.fingerprints}) for report in reports]
+    for values, free in ((settings, "seed|source"), (params, FREE), (recipes, FREE_OF_RECIPE)):
+        check_alike(values, free, "these reports should differ in their seeds alone")
     cells = groups(pd.concat([report.scores[CELL] for report in reports]), CELL)
     if unshared := [" ".join(cell) for cell, rows in cells if len(rows) < len(reports)]:
         raise ValueError(f"these reports have not the same encoders and probes: not all have {', '.join(unshared)}")
     if reports[0].scores.empty:
         raise ValueError(f"{reports[0].origin} holds no accuracies: no encoder ran, or no probe")
-
-
-def identity(report: Report) -> dict[str, str]:
-    """The study, its sizes and its images, of which drawn ones and parts have other fingerprints with another seed."""
-    images = {key: d["fingerprints"] if d["genuine"] else "not genuine" for key, d in report.datasets.items()}
-    return report.settings | flat({"images": images})
 
 
 def seed_of(report: Report) -> int:
@@ -76,32 +63,14 @@ def seed_of(report: Report) -> int:
     return seed
 
 
-def document(title: str, reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
+def document(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
     """Return the table of each dataset as markdown, with what the spread does and does not contain."""
-    loader = PackageLoader("vicreg.compare", "templates")
-    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"escape": escape, "count": count}
-    seeds, names = ", ".join(str(seed_of(report)) for report in reports), reports[0].datasets
-    return environment.get_template("seeds.md.j2").render(
-        title=title,
-        reports=reports,
-        seeds=seeds,
-        warnings=warnings(reports),
-        datasets=[(names[k]["name"], accuracies(v, seeds), lead(v, probe)) for k, v in groups(scores, "dataset")],
-        sizes={key: value for key, value in reports[0].settings.items() if key not in ("seed", "study", "source")},
-        MISSING=MISSING,
-    )
-
-
-def warnings(reports: Sequence[Report]) -> Iterator[str]:
-    """What else than the seed may have made the reports differ."""
-    if unknown := [report for report in reports if not report.params]:
-        names = ", ".join(escape(report.name) for report in unknown)
-        what = "the encoders' recipes and the sizes" if all(r.facts["recipes"] for r in unknown) else "the sizes"
-        yield f"The parameters of {names} are not known beyond {what} below, so that they may differ in others."
-    for what, fact in (("commits", "commit"), ("versions of libraries", "versions")):
-        if len({str(report.facts.get(fact)) for report in reports}) > 1:
-            yield f"The reports were made with different {what}, which may have changed results too."
+    environment = html.environment()
+    environment.loader = PackageLoader("vicreg.compare")
+    seeds = ", ".join(str(seed_of(report)) for report in reports)
+    tables = {key: (accuracies(rows, seeds), lead(rows, probe)) for key, rows in groups(scores, "dataset")}
+    context = {"reports": reports, "seeds": seeds, "tables": tables, "MISSING": MISSING}
+    return environment.get_template("seeds.md.j2").render(context)
 
 
 def accuracies(scores: pd.DataFrame, seeds: str) -> str:
@@ -124,11 +93,11 @@ def lead(scores: pd.DataFrame, probe: str) -> str:
         return ""
     differences = top1[best[0]] - top1[best[1]]
     low, high = mean_interval(differences)
+    chance = "" if low > 0 else "; it holds 0, so this may be chance"
     return (
         f"{probe.capitalize()} probe: on average {code(best[0])} is {points(differences.mean())} points ahead of "
-        f"{code(best[1])} (95 % interval over seeds {points(low)} to {points(high)}, Student's t"
-        f"{'' if low > 0 else '; it holds 0, so this may be chance'}), and with {(differences > 0).sum()} of "
-        f"{len(differences)} seeds."
+        f"{code(best[1])} (95 % interval over seeds {points(low)} to {points(high)}, Student's t{chance}), and with "
+        f"{(differences > 0).sum()} of {len(differences)} seeds."
     )
 
 

@@ -1,15 +1,15 @@
 """Side by side: two reports in one page, their accuracies, the differences, and what else differs between them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from jinja2 import ChoiceLoader, PackageLoader
 
-from vicreg.compare.frames import MISSING, differing, flat, groups, in_order
+from vicreg.compare.frames import MISSING, differing, flatten, groups, in_order
 from vicreg.compare.reports import Report
-from vicreg.reporting.markdown import interval, percent, points
+from vicreg.reporting.markdown import interval
 from vicreg.reporting.page import html
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -30,15 +30,12 @@ def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, f
 def document(a: Report, b: Report) -> str:
     """Return the page; it loads nothing from anywhere."""
     environment = html.environment()
-    environment.loader = ChoiceLoader(
-        [PackageLoader(p, "templates") for p in ("vicreg.compare", "vicreg.reporting.page")]
-    )
-    environment.filters |= {"percent": percent, "points": points}
+    environment.loader = ChoiceLoader([PackageLoader("vicreg.compare"), PackageLoader("vicreg.reporting.page")])
     environment.globals |= {"interval": interval, "MISSING": MISSING}
     datasets = [dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets]
-    return environment.get_template("side_by_side.html.j2").render(
-        a=a, b=b, csp=CSP, datasets=datasets, warnings=list(warnings(a, b)), changes=changes(a, b)
-    )
+    same = a.facts == b.facts and a.scores.equals(b.scores)
+    context = {"a": a, "b": b, "csp": CSP, "datasets": datasets, "same": same, "changes": changes(a, b)}
+    return environment.get_template("side_by_side.html.j2").render(context)
 
 
 def dataset(key: str, reports: dict[str, Report]) -> dict[str, Any]:
@@ -55,34 +52,15 @@ def dataset(key: str, reports: dict[str, Report]) -> dict[str, Any]:
     return {"name": " / ".join(names), "rows": rows, "letters": list(reports), "both": len(reports) == 2}
 
 
-def warnings(a: Report, b: Report) -> Iterator[str]:
-    """What a reader must know before comparing the numbers."""
-    if a.facts == b.facts and a.scores.equals(b.scores):
-        yield "A and B are the same report: `dvc repro` makes another one where something changed."
-    if synthetic := [letter for letter, report in (("A", a), ("B", b)) if report.synthetic]:
-        yield (
-            f"{' and '.join(synthetic)} {'are' if len(synthetic) == 2 else 'is'} on drawn pictures, not on CIFAR: the "
-            "numbers say whether the pipeline works, not how good the method is."
-        )
-    shared = [key for key in a.datasets if key in b.datasets]
-    if not shared:
-        yield "The two have no dataset in common: accuracies on different images are no comparison of the encoders."
-    for key in shared:
-        name = a.datasets[key]["name"]
-        if a.datasets[key]["fingerprints"] != b.datasets[key]["fingerprints"]:
-            yield f"{name}: the images of A and B are not the same ones, so differences may come from them."
-        elif any(a.settings[setting] != b.settings[setting] for setting in ("seed", "protocol")):
-            yield f"{name}: another seed or protocol drew the test images, so they are not the same ones."
-
-
 def changes(a: Report, b: Report) -> list[tuple[str, ...]]:
     """(name, value of A, value of B) of what differs: of all parameters, or of what the reports tell."""
     rows = a.facts["recipes"].keys() & b.facts["recipes"].keys()
     settings = []
     for report in (a, b):
-        recipes = {row: recipe for row, recipe in report.facts["recipes"].items() if row in rows}
-        values = flat(report.params or {}) if a.params and b.params else report.settings | flat(recipes)
-        facts, seconds = report.facts, report.facts.get("seconds", {}).get("total")
-        about = {"hardware": facts.get("device"), "seconds in all": seconds, "versions": facts.get("versions", {})}
-        settings.append(values | flat(about | {"commit of the report": (facts.get("commit") or MISSING)[:10]}))
+        facts, recipes = report.facts, {row: report.facts["recipes"][row] for row in sorted(rows)}
+        about = {"hardware": facts.get("device"), "versions": facts.get("versions", {})}
+        about |= {"seconds in all": facts.get("seconds", {}).get("total")}
+        about |= {"commit of the report": (facts.get("commit") or MISSING)[:10]}
+        values = flatten(report.params or {}) if a.params and b.params else report.settings | flatten(recipes)
+        settings.append(values | flatten(about))
     return [(key, *values) for key, values in differing(settings, r".*\.(code|row|study)").items()]

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from vicreg.compare.frames import groups, write
-from vicreg.reporting.figures import line_plots, style
+from vicreg.compare.frames import groups, in_order, write
+from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
 from vicreg.reporting.markdown import code, escape, interval, percent, spread, table
 
 WIDE = 30.0  # the largest value divided by the smallest, from where on an axis is logarithmic
 DOCUMENT = "# {}\n\n{}\n\n{} Every number is in `{}.csv`.\n"
-INTERVAL = "Of one seed, in brackets, the 95 % interval over test images;"
+BRACKETS = "In brackets the 95 % interval over test images; of several seeds the mean ± standard deviation (n - 1)."
 
 
 def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem: Path) -> None:
@@ -24,12 +24,11 @@ def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem:
     styles = style.styles(scores["label"].unique(), baseline="")
     draw = partial(draw_curves, curves=mean_curves(scores), styles=styles)
     band = "; mean over seeds, band: lowest to highest" if scores.duplicated(["label", "epoch"]).any() else ""
-    legend = line_plots.legend({label: [] for label in styles}, styles)
-    figure = together(
-        [Panel("online linear evaluation, top-1 (%)", draw)], title + band, columns=1, height=3.6, legend=legend
-    )
-    text, note = online_table(scores, settings), "Of several seeds the mean."
-    write(stem, scores, DOCUMENT.format(escape(title), text, note, stem.name), figure)
+    legend = {label: styles[label].line(1) for label in styles}
+    panel = Panel("online linear evaluation, top-1 (%)", draw)
+    figure = together([panel], title + band, columns=1, height=3.6, legend=legend)
+    text = DOCUMENT.format(escape(title), online_table(scores, settings), "Of several seeds the mean.", stem.name)
+    write(stem, scores, text, figure)
 
 
 def mean_curves(scores: pd.DataFrame) -> pd.DataFrame:
@@ -67,12 +66,12 @@ def write_probed(scores: pd.DataFrame, parameter: str, title: str, stem: Path) -
     """
     size = pd.to_numeric(scores["value"], errors="coerce")
     scores = scores.assign(size=size).sort_values(["size", "value", "seed"]).drop(columns="size")
-    datasets = dict(groups(scores, "dataset"))
-    scores = pd.concat(datasets.values())
-    panels = [Panel(key, partial(draw_against, scores=rows, parameter=parameter)) for key, rows in datasets.items()]
+    scores = in_order(scores, ["dataset", "value"])
+    draw = partial(draw_against, parameter=parameter)
+    panels = [Panel(key, partial(draw, scores=rows)) for key, rows in groups(scores, "dataset")]
     figure = together(panels, title, columns=len(panels), height=3.1)
-    text, note = probed_table(scores, parameter), f"{INTERVAL} of several seeds the mean ± standard deviation (n - 1)."
-    write(stem, scores, DOCUMENT.format(escape(title), text, note, stem.name), figure)
+    text = DOCUMENT.format(escape(title), probed_table(scores, parameter), BRACKETS, stem.name)
+    write(stem, scores, text, figure)
 
 
 def probed_table(scores: pd.DataFrame, parameter: str) -> str:
@@ -102,26 +101,24 @@ def draw_against(axes: Axes, scores: pd.DataFrame, parameter: str) -> None:
 
     A single seed has its interval over test images; of several each is a circle, and the line joins their means.
     """
-    points = 100 * scores.groupby("value", sort=False).agg(
-        mean=("top1", "mean"), highest=("top1", "max"), low=("top1_low", "min"), high=("top1_high", "max")
-    )
+    several = scores["value"].duplicated().any()
+    top = ("top1" if several else "top1_high", "max")
+    points = 100 * scores.groupby("value", sort=False).agg(mean=("top1", "mean"), low=("top1_low", "min"), top=top)
     x = pd.to_numeric(points.index.to_series(), errors="coerce")
     if x.isna().any():
         x = pd.Series(range(len(points)), points.index, dtype=float)
     if x.min() > 0 and x.max() / x.min() > WIDE:
         axes.set_xscale("log")
-    several = scores["value"].duplicated().any()
     axes.plot(x, points["mean"], color=style.COLORS[0], marker="D" if several else "o", markersize=4.5)
     if several:
         axes.plot(scores["value"].map(x), 100 * scores["top1"], "o", ms=5, mfc="none", color=style.INK)
     else:
-        distances = [points["mean"] - points["low"], points["high"] - points["mean"]]
+        distances = [points["mean"] - points["low"], points["top"] - points["mean"]]
         axes.errorbar(x, points["mean"], yerr=distances, fmt="none", color=style.COLORS[0], capsize=3)
+    for place, mean, highest in zip(x, points["mean"], points["top"], strict=True):
+        words = f"{'mean ' if several else ''}{mean:.1f}"
+        axes.annotate(words, (place, highest), (0, 5), textcoords="offset points", ha="center")
     axes.set_ylabel(f"top-1 (%), {'each seed (circle) and the mean' if several else '95 % interval'}")
-    runs, tops = scores["value"].value_counts()[points.index], points["highest" if several else "high"]
-    for place, mean, top, count in zip(x, points["mean"], tops, runs, strict=True):
-        words = f"{'mean ' if count > 1 else ''}{mean:.1f}"
-        axes.annotate(words, (place, top), (0, 5), textcoords="offset points", ha="center")
     axes.set_xticks(x, list(points.index))
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.15)

@@ -1,14 +1,24 @@
 """Errors: what a person can mend is told in one message, without a traceback."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TRACEBACK = "VICREG_TRACEBACK"
 BUGS = (KeyError, IndexError, TypeError, AttributeError, AssertionError)
 
 
-def is_user_error(error: Exception) -> bool:
-    """Whether to tell the message alone: what only a programmer can mend shows where it happened, always."""
-    return not isinstance(error, BUGS) and not os.environ.get(TRACEBACK)
+@contextmanager
+def short_errors(who: str = "") -> Iterator[None]:
+    """Let an error end the process with its message alone; what only a programmer can mend shows where it happened."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, BUGS) or os.environ.get(TRACEBACK):
+            raise
+        print_error(error, who)
+        sys.exit(1)
 
 
 def print_error(error: Exception, who: str = "") -> None:

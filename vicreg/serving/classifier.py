@@ -60,22 +60,19 @@ class ImageClassifier:
         """Write what `_load_pyfunc` reads, without the encoder's other probes."""
         folder.mkdir(parents=True)
         shutil.copyfile(self.encoder_file, folder / ENCODER)
-        metadata = self.metadata | {"role": self.role, "probe": self.probe}
-        probe_files.save(folder / PROBE, {(self.role, self.probe): self.classifier}, metadata)
+        probe_files.save(folder / PROBE, {(self.role, self.probe): self.classifier}, self.metadata)
 
 
 def _load_pyfunc(path: str) -> ImageClassifier:
     """Read what `ImageClassifier.save` wrote; the name is MLflow's."""
-    file = Path(path, PROBE)
-    metadata = probe_files.describe(file)
-    return ImageClassifier(Path(path, ENCODER), file, metadata["role"], metadata["probe"])
+    [name] = probe_files.describe(Path(path, PROBE))["classifiers"]
+    return ImageClassifier(Path(path, ENCODER), Path(path, PROBE), *name.split("/"))
 
 
 def best(val_top1: Mapping[str, Any], role: str) -> tuple[str, str]:
-    """The encoder and the probe with the highest validation accuracy on the dataset of this role; of equals the first.
+    """The encoder and the probe with the highest accuracy on held-out training images; of equals the first.
 
-    val_top1: on held-out training images, by encoder, role and probe: test images choose nothing.
-    Raises ValueError where no encoder ran.
+    val_top1: by encoder, role and probe. Raises ValueError where no encoder ran on the dataset of this role.
     """
     scores = {(row, probe): x for row, roles in val_top1.items() for probe, x in roles.get(role, {}).items()}
     if not scores:

@@ -1,5 +1,6 @@
 """The pair loss of two images, beside that of each and itself, in words for a terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from vicreg.evaluation import pair_loss
 from vicreg.study.builders import load_method
 
 
-def compare(file: Path, pixels: np.ndarray, names: tuple[str, str], device: torch.device) -> str:
+def compare(file: Path, pixels: np.ndarray, names: Sequence[str], device: torch.device) -> str:
     """A table of the terms for images (2, H, W, 3) uint8 and each with itself, by the method in `file`; how to read it.
 
     One image given twice is held against itself, once. Raises ValueError for an encoder without a projector.

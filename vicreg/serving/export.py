@@ -31,9 +31,7 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     recipe, encoder = builders.describe(model), builders.load_encoder(model)
     copy, config, onnx_file, card = (folder / f for f in (model.name, "config.json", f"{model.stem}.onnx", "README.md"))
     if card.exists() and not copy.exists():
-        raise ValueError(
-            f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another with --out"
-        )
+        raise ValueError(f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another folder")
     if copy.absolute() != model.absolute():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, copy)
@@ -41,18 +39,14 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     inputs = {"layout": f"N, 3, {size}, {size} in RGB", "range": [0, 1], "mean": mean, "std": std}
     content = {"input": inputs, "num_features": encoder.num_features, "recipe": recipe}
     config.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    lines = [
-        f"{copy}: the weights, digest {weights.digest(encoder)[:16]}",
-        f"{config}: their recipe, and what they take",
-    ]
+    lines = [f"{copy}: the weights, digest {weights.digest(encoder)[:16]}", f"{config}: their recipe and input"]
+    onnx_file.unlink(missing_ok=True)  # of other weights perhaps
     difference = None
     if onnx:
         program = to_onnx(encoder, recipe)
         difference = compare(program, encoder, sample_inputs(model, size), model)
         onnx_file.write_bytes(program)
         lines.append(f"{onnx_file}: within {difference:.1e} of PyTorch on {NUM_SAMPLES} images")
-    else:
-        onnx_file.unlink(missing_ok=True)  # of other weights perhaps, beside a card that does not tell of it
     card.write_text(model_card(model, recipe, encoder.num_features, difference), encoding="utf-8")
     return [*lines, f"{card}: the model card"]
 
@@ -62,16 +56,10 @@ def to_onnx(encoder: Encoder, recipe: dict[str, Any]) -> bytes:
     if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
         raise ValueError(f"ONNX needs {', '.join(missing)}: run `uv sync --extra onnx`, or leave it out with --no-onnx")
     size = recipe["data"]["image_size"]
-    program = torch.onnx.export(
-        encoder,
-        (torch.zeros(2, 3, size, size),),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["images"],
-        output_names=["representations"],
-        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-        verbose=False,
-    )
+    shapes = {"images": {0: torch.export.Dim("batch")}}
+    names: Any = {"input_names": ["images"], "output_names": ["representations"], "dynamic_shapes": shapes}
+    example = (torch.zeros(2, 3, size, size),)
+    program = torch.onnx.export(encoder, example, dynamo=True, opset_version=OPSET, verbose=False, **names)
     assert program is not None  # it is where dynamo is
     model = program.model_proto
     for node in model.graph.node:
@@ -90,10 +78,8 @@ def compare(content: bytes, encoder: Encoder, samples: np.ndarray, model: Path) 
         expected = encoder.cpu()(torch.from_numpy(samples)).numpy()
     difference = float(np.abs(actual - expected).max())
     if not difference <= ATOL * max(1.0, float(np.abs(expected).max())):
-        raise ValueError(
-            f"the ONNX of {model} differs from PyTorch by {difference:.2g}, more than {ATOL:g}, and was "
-            "not written. Look for a layer of the backbone that torch.onnx translates otherwise, or use --no-onnx"
-        )
+        problem = f"differs from PyTorch by {difference:.2g}, more than {ATOL:g}, and was not written"
+        raise ValueError(f"the ONNX of {model} {problem}: a layer may be translated wrongly, or use --no-onnx")
     return difference
 
 

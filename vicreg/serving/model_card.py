@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 
+from vicreg.compare import reports
+from vicreg.compare.frames import flatten
 from vicreg.data.cifar import NAMES
 from vicreg.evaluation import probe_files
 from vicreg.io import plugins
-from vicreg.reporting import markdown
+from vicreg.reporting.page import html
 from vicreg.study.paths import study_of
-from vicreg.tracking.texts import flatten
 
 
 def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_difference: float | None) -> str:
@@ -20,10 +21,8 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     recipe: the file's description. num_features: D of the representations. onnx_difference: how far the encoder in ONNX
     is from PyTorch, None where there is none. Raises ValueError for a damaged report.
     """
-    environment = Environment(
-        loader=PackageLoader("vicreg.serving"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters |= {name: getattr(markdown, name) for name in ("escape", "count", "percent", "points")}
+    environment = html.environment()
+    environment.loader = PackageLoader("vicreg.serving")
     context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
     context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
     context["settings"] = {key: json.dumps(value) for key, value in flatten(recipe).items()}
@@ -38,16 +37,11 @@ def read_report(model: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     paths = study_of(model)
     if paths is None or not (file := paths.report("metrics.json")).is_file():
         return {"facts": None, "missing": "no report of its study was found beside it"}
-    try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-        facts, rows = metrics["study"], {key: metrics[key] for key in metrics["study"]["datasets"]}
-        entries = [(key, row[model.stem]) for key, row in rows.items() if model.stem in row]
-        results = [(key, probe, score) for key, entry in entries for probe, score in entry.items() if "top1" in score]
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{file} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error
+    report = reports.parse(model.stem, str(file), file.read_bytes())
+    scores = report.scores[report.scores["encoder"] == model.stem]
     probes = paths.probes(model.stem)
     about = probe_files.describe(probes) if probes.is_file() else {}
     top1 = sorted(value for role in about.get("top1", {}).values() for value in role.values())
-    if about.get("weights") != recipe["digest"]["encoder"] or top1 != sorted(score["top1"] for _, _, score in results):
+    if about.get("weights") != recipe["digest"]["encoder"] or top1 != sorted(scores["top1"]):
         return {"facts": None, "missing": "the report of its study is of other weights: run `dvc repro`"}
-    return {"facts": facts, "results": results}
+    return {"facts": report.facts, "results": [row.dropna().to_dict() for _, row in scores.iterrows()]}

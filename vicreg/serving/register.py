@@ -9,10 +9,7 @@ from vicreg.serving.classifier import ImageClassifier
 from vicreg.tracking import model_registry, runs
 from vicreg.tracking.store import store_lock, tracking_uri
 
-DESCRIPTION = (
-    "The {probe} probe on the frozen encoder {encoder}: top-1 {top1:.1%} of the test images of {dataset}. "
-    "Images in, probabilities out, of: {classes}"
-)
+DESCRIPTION = "The {probe} probe on {encoder}: top-1 {top1:.1%} of the test images of {dataset}. Classes: {classes}"
 
 
 def register(
@@ -36,15 +33,12 @@ def register(
 def log_model(name: str, model: ImageClassifier, about: dict[str, Any], dataset: Images, test: Images) -> str:
     """Log the model to a run of its own and register it; return the version."""
     tags = {key: about[key] for key in ("study", "encoder", "dataset", "probe", "weights")}
-    run_tags, data = runs.RunTags(stage="register", **tags), fingerprint(dataset.pixels, dataset.labels)
-    with (
-        TemporaryDirectory() as parent,
-        runs.run(f"register {name}", tags=run_tags, fingerprint=data, params=model.recipe) as run,
-    ):
+    options: Any = {"tags": runs.RunTags(stage="register", **tags), "params": model.recipe}
+    data = fingerprint(dataset.pixels, dataset.labels)
+    with TemporaryDirectory() as parent, runs.run(f"register {name}", fingerprint=data, **options) as run:
         run.metrics({key: about[key] for key in ("top1", "val_top1")})
         run.flush()  # MLflow shows a model with the metrics that its run has by then
-        folder = Path(parent) / "weights"  # its name is the one in the model
-        model.save(folder)
+        model.save(folder := Path(parent, "weights"))  # a name that is seen in the model
         return model_registry.register(
             run,
             name,

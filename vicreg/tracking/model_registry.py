@@ -19,8 +19,8 @@ REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # wha
 def find(name: str, digest: str) -> str | None:
     """The version of the model `name` that was registered with this digest; None where there is none."""
     client, _ = store(tracking_uri())
-    versions = client.search_model_versions(f"name = '{name}'")
-    return next((str(version.version) for version in versions if version.tags.get("digest") == digest), None)
+    versions = client.search_model_versions(f"name = '{name}' and tags.digest = '{digest}'")
+    return str(versions[0].version) if versions else None
 
 
 def register(
@@ -36,24 +36,20 @@ def register(
 ) -> str:
     """Log a model to the run, register it and return its version.
 
-    folder, loader: files, and the module whose `_load_pyfunc` makes a model of them. Nothing is pickled: the model
-        carries the files, and the package that reads them.
+    folder, loader: files, and the module whose `_load_pyfunc` makes a model of them: nothing is pickled.
     example: some images (N, H, W, 3) uint8. classes: their names, in the order of the probabilities.
-    tags: of the version; `find` goes by `digest`, `set_best_alias` by `val_top1`, and by `trained_on` and `tested_on`.
+    tags: of the version; `find` goes by `digest`, `set_best_alias` by `val_top1`, `trained_on` and `tested_on`.
     """
     import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
-    images = TensorSpec(np.dtype(np.uint8), (-1, *example.shape[1:]))
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, len(classes)))
+    probabilities = np.zeros((1, len(classes)), np.float32)
     with active_run(run):
         logged = mlflow.pyfunc.log_model(
             name=name,
             loader_module=loader,
             data_path=str(folder),
             code_paths=[str(Path(__file__).parents[1])],
-            signature=ModelSignature(Schema([images]), Schema([probabilities])),
+            signature=mlflow.models.infer_signature(example, probabilities),
             input_example=example,
             pip_requirements=[f"{package}=={metadata.version(package).partition('+')[0]}" for package in REQUIREMENTS],
             metadata={"classes": list(classes), **tags},

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 from vicreg.tracking.store import repository
 
@@ -9,15 +10,13 @@ from vicreg.tracking.store import repository
 def provenance() -> dict[str, str]:
     """Tags of a run: `experiment`, "workspace" outside of experiments, and `commit` where there is one."""
     tags = {"experiment": os.environ.get("DVC_EXP_NAME") or "workspace"}
-    if commit := os.environ.get("DVC_EXP_BASELINE_REV") or git_commit():
-        tags |= {"commit": commit, "mlflow.source.git.commit": commit}
-    return tags
+    head = os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "--verify", "HEAD", folder=repository())
+    return tags | ({"commit": head, "mlflow.source.git.commit": head} if head else {})
 
 
-def git_commit() -> str | None:
-    """The checked-out commit; None without git, a repository or a commit."""
-    command = ["git", "rev-parse", "--verify", "HEAD"]
+def git(*arguments: str, folder: Path = Path()) -> str | None:
+    """What git prints in a folder; None where it fails, or is not there."""
     try:
-        return subprocess.run(command, cwd=repository(), capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True).stdout.decode().strip()
+    except (OSError, subprocess.CalledProcessError, ValueError):  # the last for a name with a null character
         return None

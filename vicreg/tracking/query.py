@@ -22,12 +22,11 @@ def finished_runs(study: str, encoder: str, stage: str, probe: str = "") -> pd.D
     An experiment is called "workspace" where `dvc repro` ran it. Raises ValueError where there is no run.
     """
     uri = store.tracking_uri()
-    database = store.database(uri)
-    if database is not None and not database.is_file():
+    if (database := store.database(uri)) and not database.is_file():
         raise ValueError(f"there are no runs here, {database} does not exist: run this in the repository of the study")
     client, experiment_id = store.store(uri)
     tags = {"stage": stage, "study": study, "encoder": encoder} | ({"probe": probe} if probe else {})
-    query = " and ".join(["attributes.status = 'FINISHED'", *(f"tags.{key} = '{tag}'" for key, tag in tags.items())])
+    query = " and ".join([f"tags.{key} = '{tag}'" for key, tag in tags.items()] + ["attributes.status = 'FINISHED'"])
     newest = client.search_runs([experiment_id], query, max_results=10_000, order_by=["attributes.start_time DESC"])
     if not newest:
         raise ValueError(f"no experiment has a finished run of {encoder!r} in the study {study!r} (stage {stage})")
@@ -46,9 +45,7 @@ def online_curve(run_id: str) -> pd.DataFrame:
 def recorded_key(parameter: str, params: Collection[str]) -> str | None:
     """Return the one of the keys `params` of a run that an address in params.yaml leads to; None where none does.
 
-    "aug.scale_min" is "policy.scale_min" in a recipe, "methods.vicreg.variance" is "method.variance",
-    "probes.linear.lr" is "linear.lr", "studies.embedded.epochs" is "epochs", and a member's choice is its name:
-    "encoders.cifar_aug.policy" is "policy.name".
+    "aug.scale_min" leads to "policy.scale_min", and "encoders.cifar_aug.policy" to "policy.name".
     """
     key = parameter
     for address, prefix in KEYS:

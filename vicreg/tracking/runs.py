@@ -1,32 +1,27 @@
-"""Every pretraining, probe and report is an MLflow run below its study's, in one store for the repository.
-
-MLflow takes seconds to import, so only functions import it, and a process that makes several runs pays once.
-"""
+"""Every pretraining, probe and report is an MLflow run below its study's; MLflow is imported late, it takes seconds."""
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from vicreg.io import atomic
-from vicreg.tracking import study_run, system_metrics
+from vicreg.tracking import system_metrics
+from vicreg.tracking.failures import first_line, sigterm_as_exit, try_or_warn
 from vicreg.tracking.provenance import provenance
-from vicreg.tracking.sigterm import sigterm_as_exit
-from vicreg.tracking.store import store, tracking_uri
-from vicreg.tracking.texts import MAX_LENGTH, first_line, flatten, truncate, try_or_warn
+from vicreg.tracking.store import store, study_run, tracking_uri
 
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunTags:
-    """What runs are found by, beside the DVC experiment and the git commit.
-
-    weights: the digest of the encoder, common to the runs that pretrained, evaluated and registered it.
-    """
+    """What runs are found by, beside experiment and commit; `weights` is the encoder's digest, common to its runs."""
 
     stage: str
     study: str
@@ -47,10 +42,7 @@ class Run:
         self.failure = f"MLflow run {id} misses something"
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers by name at a step; an epoch is a good one. Names may group: `online/top1`.
-
-        What an earlier part of the run logged already stays as it is, and is not logged twice.
-        """
+        """Log numbers by name at a step, such as an epoch, but for what an earlier part of the run logged already."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -121,15 +113,14 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
     """Resume the run of `run_id_file`, or create one; its tags, dataset and parameters are in the store then."""
     uri = tracking_uri()
     client, experiment_id = store(uri)
-    study_id = study_run.find_or_create(uri, tags.study)
-    values = asdict(tags) | {"fingerprint": fingerprint, "folder": run_id_file and run_id_file.parent.name}
-    texts = truncate({key: value for key, value in (values | provenance()).items() if value}, "tag")
-    texts["mlflow.parentRunId"] = study_id
+    texts = asdict(tags) | provenance() | {"fingerprint": fingerprint, "mlflow.parentRunId": study_run(uri, tags.study)}
+    texts |= {"folder": run_id_file and run_id_file.parent.name}
+    texts = {key: text for key, text in texts.items() if text}
     earlier = find_run(client, experiment_id, run_id_file) if run_id_file else None
+    info = earlier.info if earlier else client.create_run(experiment_id, run_name=name, tags=texts).info
+    current = Run(client, info.run_id, texts["mlflow.parentRunId"])
     if earlier:
-        current = resume_run(client, earlier, texts)
-    else:
-        current = Run(client, client.create_run(experiment_id, run_name=name, tags=texts).info.run_id, study_id)
+        reopen(current, earlier.data.metrics, texts)
     if run_id_file:
         with atomic.writing(run_id_file) as file:
             file.write(current.id.encode())
@@ -146,29 +137,23 @@ def find_run(client: Any, experiment_id: str, run_id_file: Path) -> Any:
     return next(iter(client.search_runs([experiment_id], query)), None)
 
 
-def resume_run(client: Any, earlier: Any, tags: Mapping[str, str]) -> Run:
-    """Reopen an MLflow run, with the tags of this process; the metrics that it has are not logged again."""
+def reopen(run: Run, metrics: Iterable[str], tags: Mapping[str, str]) -> None:
+    """Let a run go on, with the tags of this process; the metrics that it has are not logged again."""
     from mlflow.entities import RunTag
 
-    current = Run(client, earlier.info.run_id, tags["mlflow.parentRunId"])
-    client.update_run(current.id, status="RUNNING")
-    client.log_batch(current.id, tags=[RunTag(key, value) for key, value in tags.items()])
-    for name in [name for name in earlier.data.metrics if not name.startswith(system_metrics.PREFIX)]:
-        current.logged |= {(name, entry.step) for entry in client.get_metric_history(current.id, name)}
-    return current
+    run.client.update_run(run.id, status="RUNNING")
+    run.client.log_batch(run.id, tags=[RunTag(key, value) for key, value in tags.items()])
+    for name in metrics:
+        if not name.startswith(system_metrics.PREFIX):
+            run.logged |= {(name, entry.step) for entry in run.client.get_metric_history(run.id, name)}
 
 
 def log_data_and_params(run: Run, dataset: str, fingerprint: str, params: Mapping[str, Any]) -> None:
     """Log what is known before the work begins; unlike later failures, an error here is raised."""
     from mlflow.entities import Dataset, DatasetInput, Param
 
-    data = Dataset(
-        name=dataset[: MAX_LENGTH["name"]],
-        digest=fingerprint[: MAX_LENGTH["digest"]],
-        source_type="code",
-        source=json.dumps({"tags": {"fingerprint": fingerprint}}),
-        profile=json.dumps({"fingerprint": fingerprint}),
-    )
+    about = {"fingerprint": fingerprint}  # of which MLflow takes 36 characters as its digest
+    data = Dataset(dataset, fingerprint[:36], "code", json.dumps({"tags": about}), profile=json.dumps(about))
     run.client.log_inputs(run.id, datasets=[DatasetInput(data)])
-    entries = truncate(flatten(params), "param").items()
-    run.client.log_batch(run.id, params=[Param(key, value) for key, value in entries])
+    [flat] = pd.json_normalize(dict(params)).to_dict("records")
+    run.client.log_batch(run.id, params=[Param(str(key), str(value)) for key, value in flat.items()])

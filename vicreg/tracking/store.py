@@ -4,9 +4,12 @@ MLflow holds absolute addresses of artifacts, so those of a repository that was 
 store is opened; `python -m vicreg.tracking.store` does that alone, for `mlflow ui`.
 """
 
+import json
 import logging
 import os
 import sqlite3
+import zlib
+from base64 import b64encode
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -14,32 +17,54 @@ from typing import Any
 
 from filelock import FileLock
 
-from vicreg.tracking import saved_views
+from vicreg.io import yaml
 
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 ARTIFACTS = "mlartifacts"
-ADDRESSES = {  # MLflow's tables and their columns that hold addresses of artifacts
-    "experiments": ("artifact_location",),
-    "runs": ("artifact_uri",),
-    "logged_models": ("artifact_location",),
-    "model_versions": ("source", "storage_location"),
-}
+ADDRESSES = (  # MLflow's tables and their columns that hold addresses of artifacts
+    *(("experiments", "artifact_location"), ("logged_models", "artifact_location"), ("runs", "artifact_uri")),
+    *(("model_versions", "source"), ("model_versions", "storage_location")),
+)
 
 
 @cache
 def store(uri: str) -> tuple[Any, str]:
     """Open the store, or create it; return its client and the id of the experiment."""
-    path = database(uri)
-    location = (path.parent / ARTIFACTS).as_uri() if path else None  # a server decides on its own
+    path, location = database(uri), None  # of artifacts; a server decides on its own
     with store_lock(uri):
         if path and not (path.exists() and path.stat().st_size):
             create_database(path)
         client = mlflow_client(uri)
-        if path and location:
+        if path:
+            location = (path.parent / ARTIFACTS).as_uri()
             relocate(path, location)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return client, experiment.experiment_id
-        return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views.tags())
+        return client, client.create_experiment(EXPERIMENT, artifact_location=location, tags=saved_views())
+
+
+def saved_views() -> dict[str, str]:
+    """What MLflow's page offers under `Views`, as the tags in which the page of MLflow 3.17 keeps it, compressed."""
+    tags = {}
+    for number, (name, state) in enumerate(yaml.load(Path(__file__).with_name("saved_views.yaml")).items()):
+        packed = b64encode(zlib.compress(json.dumps(state).encode())).decode()
+        view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
+        tags[f"mlflow.sharedViewState.vicreg{number}"] = json.dumps(view)
+    return tags
+
+
+def study_run(uri: str, study: str) -> str:
+    """The id of the run that all runs of a study are children of, so that MLflow's page folds them together."""
+    client, experiment_id = store(uri)
+    query = f"tags.stage = 'study' and tags.study = '{study}'"
+    with store_lock(uri):
+        if oldest := client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]):
+            return oldest[0].info.run_id
+        note = Path(__file__).with_name("study_run.md").read_text(encoding="utf-8").format(study=study)
+        tags = {"stage": "study", "study": study, "mlflow.note.content": note}
+        created = client.create_run(experiment_id, run_name=study, tags=tags)
+        client.set_terminated(created.info.run_id, "FINISHED")  # a study has no process that could end it
+        return created.info.run_id
 
 
 def store_lock(uri: str, suffix: str = "") -> FileLock:
@@ -58,21 +83,16 @@ def create_database(path: Path) -> None:
 
 
 def relocate(path: Path, location: str) -> None:
-    """Let all addresses in the database at `path` begin with `location`, if they began with another repository's.
-
-    It is one transaction. A location that is not this project's, such as a bucket, stays.
-    """
+    """Let addresses that began with another repository's begin with `location`, at once; a bucket's stay."""
     with closing(sqlite3.connect(path)) as connection, connection:
         query = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?"
-        row = connection.execute(query, (EXPERIMENT, f"file:%/{ARTIFACTS}")).fetchone()
-        if row is None or row[0] == location:
+        [old] = connection.execute(query, (EXPERIMENT, f"file:%/{ARTIFACTS}")).fetchone() or [location]
+        if old == location:
             return
-        [old] = row
-        for table, column in [(table, column) for table, columns in ADDRESSES.items() for column in columns]:
-            connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?",
-                (location, len(old) + 1, len(old) + 1, f"{old}/"),
-            )
+        values = (location, len(old) + 1, len(old) + 1, f"{old}/")
+        for table, column in ADDRESSES:
+            update = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?"
+            connection.execute(update, values)
 
 
 def mlflow_client(uri: str) -> Any:

@@ -1,14 +1,14 @@
 """How busy processors, memory, disk, network and GPUs are while a run goes on, measured by MLflow itself."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from vicreg.tracking.texts import try_or_warn
+from vicreg.tracking.failures import try_or_warn
 
 SECONDS = 10.0  # between two samples; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise
-PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
 FAILURE = "system metrics are not recorded"
+PREFIX = "system/"  # of the names of these metrics, by which MLflow's pages know them
 
 
 @contextmanager
@@ -17,24 +17,19 @@ def log_system_metrics(run_id: str, uri: str) -> Iterator[None]:
 
     Resumed runs continue the step count; errors are logged, never raised.
     """
-    monitor = None
-    with try_or_warn(FAILURE):
-        monitor = start(run_id, uri)
-    try:
+    with ExitStack() as at_the_end:
+        with try_or_warn(FAILURE):
+            at_the_end.callback(finish, start(run_id, uri))
         yield
-    finally:
-        if monitor is not None:
-            with try_or_warn(FAILURE):
-                finish(monitor)
 
 
 def start(run_id: str, uri: str) -> Any:
+    """Measure in a thread, first after an interval: until then there is no share of time to speak of."""
     import psutil
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     class Monitor(SystemMetricsMonitor):
         def monitor(self) -> None:
-            """Sample after the first interval, not before: until then there is no share of time to speak of."""
             self._shutdown_event.wait(self.sampling_interval)
             super().monitor()
 
@@ -46,7 +41,8 @@ def start(run_id: str, uri: str) -> Any:
 
 def finish(monitor: Any) -> None:
     """Stop the thread, and log what it measured last: it drops what is younger than its interval."""
-    monitor.finish()
-    monitor.collect_metrics()
-    monitor.publish_metrics(monitor.aggregate_metrics())
-    monitor.mlflow_logger.flush()
+    with try_or_warn(FAILURE):
+        monitor.finish()
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()
