@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages import log, param, paths, recipe, run, scratch, timed, write_json, write_seconds
 from vicreg.data import images
 from vicreg.engine import devices, distributed
@@ -33,11 +35,12 @@ def main(row: str) -> None:
         return
     count = devices.choose_num_processes(what.num_processes or 1, device, what.batch_size or 1)
     if count == 1:
-        train(what, devices.with_index(device))
+        train(what, torch.empty(0, device=device).device)  # with its number, as tensors on it have
         return
     from vicreg.jobs.launch import launch  # torchrun costs seconds, and only several processes need it
 
-    pretrain.wait(job(what, device), count)
+    with job(what, device).store(count).lock():  # no other process has the run that so many are about to share
+        pass
     launch(count, "stages.pretrain", row)
 
 

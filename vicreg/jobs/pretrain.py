@@ -103,8 +103,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             log_metrics(tracked, result, since=int(record["epoch"]))
             job.log(format_epoch(job.recipe, result))
         result["train_seconds"] = round(time.monotonic() - began, 2)
-        finished = {"method": state.method.state_dict(), "epoch": (job.recipe.epochs or 0) + 1, "step": 0}
-        store.finish({**finished, "result": result})
+        store.finish({**state.state_dict(), "result": result})
         if not is_current():
             raise RecipeChangedError(
                 f"the recipe or the code of {job.recipe.row} changed while it was pretrained, and DVC would record the "
@@ -113,12 +112,6 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             )
         tracked.artifact(save(state.method, result), "weights")
         tracked.tag("weights", weights.digest(state.method.encoder))
-
-
-def wait(job: Job, num_processes: int) -> None:
-    """Block until no other process holds the run that so many processes are about to share."""
-    with job.store(num_processes).lock():
-        pass
 
 
 def result_header(job: Job) -> dict[str, Any]:
