@@ -79,8 +79,10 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
     ):
         state = trainer.build_state(job.recipe, job.images.pixels, job.positions, job.device)
         checkpoint = load_checkpoint(store)
-        result = checkpoint["result"] if checkpoint else result_header(job)
+        about = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
+        result = {**about, "history": [], "online": [], "train_seconds": 0.0}
         if checkpoint:
+            result = checkpoint["result"]
             state.load_state_dict(checkpoint)
         began = time.monotonic() - result["train_seconds"]
 
@@ -112,12 +114,6 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             )
         tracked.artifact(save(state.method, result), "weights")
         tracked.tag("weights", weights.digest(state.method.encoder))
-
-
-def result_header(job: Job) -> dict[str, Any]:
-    """What a result says before any epoch."""
-    images = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
-    return {**images, "history": [], "online": [], "train_seconds": 0.0}
 
 
 def main_process_only(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
