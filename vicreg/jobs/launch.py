@@ -21,7 +21,7 @@ def launch(count: int, module: str, *args: str) -> None:
     """
     with TemporaryDirectory() as folder:
         os.environ |= environment_variables(Path(folder), count)
-        options = "--nnodes=1 --rdzv-backend=c10d --rdzv-conf=store_type=file --monitor-interval=0.5".split()
+        options = ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-conf=store_type=file", "--monitor-interval=0.5"]
         options += [f"--rdzv-endpoint={folder}/agent", f"--nproc-per-node={count}", "--module", module]
         try:
             torchrun([*options, *args])

@@ -80,7 +80,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
         state = trainer.build_state(job.recipe, job.images.pixels, job.positions, job.device)
         checkpoint = load_checkpoint(store)
         about = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
-        result = {**about, "history": [], "online": [], "train_seconds": 0.0}
+        result: dict[str, Any] = {**about, "history": [], "online": [], "train_seconds": 0.0}
         if checkpoint:
             result = checkpoint["result"]
             state.load_state_dict(checkpoint)
