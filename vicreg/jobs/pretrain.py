@@ -72,7 +72,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
     """
     store = job.store(distributed.world_size())
     with (
-        loop.reraise_oom(job.recipe.batch_size or 0),
+        loop.reraise_oom(job.recipe.batch_size),
         main_process_only(store.lock),
         main_process_only(lambda: mlflow_run(job, store)) as tracked,
         interruptible(store, job.log) as interruption,
@@ -178,14 +178,14 @@ NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", "embedding_std", "em
 def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
     """What a person reads of the last epoch, warnings of collapse included."""
     record, online = result["history"][-1], result["online"]
-    left = ((recipe.epochs or 0) - record["epoch"]) * record["seconds"] / 60
+    left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
     parts = [f"epoch {record['epoch']:.0f}/{recipe.epochs}: {record['images_per_second']:,.0f} images/s"]
     parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in NOT_TERMS)]
     if "effective_rank" in record:
         parts.append(f"effective rank {record['effective_rank']:.1f}")
     if online and online[-1]["epoch"] == record["epoch"]:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
-    max_rank = min(2 * (recipe.batch_size or 0), recipe.method.get("projector_width", 0) or 2**31)
+    max_rank = min(2 * recipe.batch_size, recipe.method.get("projector_width", 0) or 2**31)
     return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
 
 
