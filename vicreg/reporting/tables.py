@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from vicreg.reporting import literature
 from vicreg.reporting.curves import PROBE, Curves, histories, terms
 from vicreg.reporting.figures import confusion
 from vicreg.reporting.markdown import code, count, escape, interval, percent, points, words
-from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, probes_of
-from vicreg.reporting.study import STATES, Dataset, Study
+from vicreg.reporting.metrics import BASELINE, accuracies, probes_of
+from vicreg.reporting.study import STATES, Dataset, Results, Study
 from vicreg.reporting.table import Table
 
 PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
@@ -19,7 +18,7 @@ MOST_EPOCHS = 25  # of a curve's numbers, for each row
 decimals, digits = "{:.3f}".format, "{:.4g}".format
 
 
-def comparison(dataset: Dataset, scores: Accuracies) -> Table:
+def comparison(dataset: Dataset, scores: Results) -> Table:
     """Return the table of one dataset, sorted by probe, then in the order of the rows.
 
     Published figures stand beside the linear probe's, and only where the dataset is genuine.
@@ -64,7 +63,7 @@ def pretraining(study: Study) -> dict[str, Table]:
     return {method: _last_epochs(results) for method, results in study.by_method(study.trained).items()}
 
 
-def _last_epochs(results: dict[str, dict[str, Any]]) -> Table:
+def _last_epochs(results: Results) -> Table:
     names = terms(histories(results))
     rows = []
     for row, result in results.items():
@@ -81,7 +80,7 @@ def pair_losses(study: Study) -> dict[str, Table]:
     return {method: _means(entries) for method, entries in study.by_method(computed).items()}
 
 
-def _means(entries: dict[str, dict[str, Any]]) -> Table:
+def _means(entries: Results) -> Table:
     names = list(dict.fromkeys(name for entry in entries.values() for name in entry["views"]))
     pairs = [(row, entry[pair], kind) for row, entry in entries.items() for pair, kind in PAIRS.items()]
     rows = [[code(row), kind, *map(losses.get, names)] for row, losses, kind in pairs]

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
+from vicreg.reporting.page.html import say
 from vicreg.reporting.study import Study
-from vicreg.reporting.summary import say
 
 SHOWN = len(style.CLASS_COLORS)  # classes that get a color and a marker of their own
 TURNS = 5
@@ -52,8 +52,6 @@ def _points(axes: Axes, map_: dict[str, Sequence[float]], tall: float) -> None:
             if chosen.any():
                 axes.plot(x[chosen], y[chosen], **_marker(label, markersize=3.2), zorder=2 if label < SHOWN else 1.5)
     middle = y.max() / 2
-    axes.set(xlim=(-0.03, 1.03), ylim=(middle - tall / 2 - 0.03, middle + tall / 2 + 0.03), aspect="equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(True)
-    axes.spines[:].set_color(style.FAINT)
+    axes.set(xlim=(-0.03, 1.03), ylim=(middle - tall / 2 - 0.03, middle + tall / 2 + 0.03))
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=style.FAINT)

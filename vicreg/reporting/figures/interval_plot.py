@@ -10,8 +10,8 @@ from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.markdown import interval, percent
-from vicreg.reporting.metrics import Accuracies, accuracies
-from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.metrics import accuracies
+from vicreg.reporting.study import Dataset, Results, Study
 
 OPEN: Any = {"marker": "D", "markersize": 5, "markerfacecolor": "none", "linestyle": "none", "color": style.INK}
 
@@ -35,9 +35,7 @@ def _panels(study: Study, dataset: Dataset) -> list[Panel]:
     return [Panel(dataset.name, draw, f"{'; '.join(lines)}; chance {chance:.3g} %")] if ran else []
 
 
-def _lines(
-    axes: Axes, ran: Accuracies, references: dict[str, Any], styles: dict[str, style.Style], chance: float
-) -> None:
+def _lines(axes: Axes, ran: Results, references: Results, styles: dict[str, style.Style], chance: float) -> None:
     for y, (row, score) in enumerate(ran.items()):
         color = styles[row].color
         low, mid, high = (100 * score[key] for key in ("top1_low", "top1", "top1_high"))

@@ -55,8 +55,7 @@ def categorical_y(axes: Axes, names: list[str]) -> None:
     """Make the y axis one of names, the first on top, and the x axis one from zero."""
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.set_xlim(left=0)
+    axes.set(xlim=(0, None), ylim=(len(names) - 0.5, -0.6))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
