@@ -9,10 +9,10 @@ import study_fakes as fakes
 
 from vicreg.evaluation.intervals import pack_bits
 from vicreg.reporting import content, literature, markdown, tables
+from vicreg.reporting.markdown import Table
 from vicreg.reporting.metrics import accuracies, best_two, metrics
 from vicreg.reporting.page.html import say
 from vicreg.reporting.study import Dataset, Study
-from vicreg.reporting.table import Table
 
 Evaluations = dict[str, dict[str, Any]]
 

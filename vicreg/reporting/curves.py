@@ -21,11 +21,6 @@ def probe_results(evaluations: Results, role: str) -> dict[str, Results]:
     return {row: dataset["probes"] for row, dataset in datasets.items() if "probes" in dataset}
 
 
-def accuracy_curves(evaluations: Results, role: str) -> Curves:
-    """Return {row: [{"epoch", "top1", "top5"}, ...]} of the rows that ran."""
-    return {row: p[PROBE]["curve"] for row, p in probe_results(evaluations, role).items() if PROBE in p}
-
-
 def histories(pretraining: Results, key: str = "history") -> Curves:
     """Return {row: [{"epoch", "loss", ...}, ...]} of the rows that trained; `key` may be "online"."""
     return {row: result[key] for row, result in pretraining.items() if result.get(key)}

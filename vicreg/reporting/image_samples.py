@@ -1,6 +1,5 @@
 """Samples of the images themselves, picked from the data by the positions that the stages wrote."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,12 +69,13 @@ def gather(study: Study, data: Mapping[str, Images], split: Split) -> Samples:
 
 def policies(study: Study) -> dict[str, Policy]:
     """The policies of the rows that trained, named after both: rows may change numbers of a policy."""
-    rows: dict[str, list[str]] = {}
-    for row in study.trained:
-        if policy := study.recipes.get(row, {}).get("policy"):
-            rows.setdefault(json.dumps(policy), []).append(row)
-    numbers = {f"{json.loads(text)['name']} ({', '.join(names)})": json.loads(text) for text, names in rows.items()}
-    return {name: Policy.model_validate({k: v for k, v in p.items() if k != "name"}) for name, p in numbers.items()}
+    used = {row: policy for row in study.trained if (policy := study.recipes.get(row, {}).get("policy"))}
+    named = {}
+    for policy in used.values():
+        rows = ", ".join(row for row, other in used.items() if other == policy)
+        numbers = {key: value for key, value in policy.items() if key != "name"}
+        named[f"{policy['name']} ({rows})"] = Policy.model_validate(numbers)
+    return named
 
 
 def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:

@@ -47,7 +47,7 @@ def best_two(evaluations: Results, role: str, probe: str) -> dict[str, Any] | No
 
     None where fewer than two rows beside the baseline ran, or none of them is above it.
     """
-    scores = {row: entry[probe]["top1"] for row, entry in accuracies(evaluations, role).items() if probe in entry}
+    scores = {row: p[probe]["top1"] for row, p in probe_results(evaluations, role).items() if probe in p}
     baseline = scores.pop(BASELINE, 0.0)
     ranked = sorted(scores, key=lambda row: -scores[row])[:2]
     if len(ranked) < 2 or scores[ranked[0]] <= baseline:

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc"
 STATES = ("not_run", "collapsed")  # what a row has, with the reason in words, instead of numbers
 STAGES = {"pretrain": "pretraining", "linear_eval": "evaluations", "pair_loss": "pair_losses", "neighbors": "neighbors"}
 
-Results = dict[str, dict[str, Any]]  # by row, as a stage wrote them
+Results = dict[str, dict[str, Any]]  # by row, in the order of params.yaml, as a stage wrote them
 Split = Mapping[str, np.ndarray]  # positions by "primary/pretrain" and so on
 
 
@@ -45,8 +45,7 @@ class Study:
     """All that one report says. A row is an entry of `encoders` in params.yaml that ran in this study.
 
     sizes: the block of `studies` in params.yaml. params: all parameters that the report's settings hold.
-    pretraining, evaluations, pair_losses, neighbors: by row, in the order of params.yaml, as the stages wrote them; a
-        row that did not take part has one of `STATES`, the reason in words, instead of numbers.
+    pretraining, evaluations, pair_losses, neighbors: a row that did not take part has one of `STATES` in its place.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
     """

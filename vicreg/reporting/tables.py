@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from statistics import median
 
 from vicreg.reporting import literature
-from vicreg.reporting.curves import PROBE, Curves, histories, terms
+from vicreg.reporting.curves import PROBE, Curves, histories, probe_results, terms
 from vicreg.reporting.figures import confusion
-from vicreg.reporting.markdown import code, count, escape, interval, percent, points, words
-from vicreg.reporting.metrics import BASELINE, accuracies, probes_of
+from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, words
+from vicreg.reporting.metrics import BASELINE, probes_of
 from vicreg.reporting.study import STATES, Dataset, Results, Study
-from vicreg.reporting.table import Table
 
 PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
 MISTAKES = 8  # shown of each dataset
@@ -92,8 +91,8 @@ def mistakes(study: Study, dataset: Dataset) -> tuple[str, Table] | None:
     matrices = confusion.matrices(study, dataset)
     if not matrices:
         return None
-    scores = accuracies(study.evaluations, dataset.role)
-    best = max(matrices, key=lambda row: scores[row][PROBE]["top1"])
+    results = probe_results(study.evaluations, dataset.role)
+    best = max(matrices, key=lambda row: results[row][PROBE]["top1"])
     worst = confusion.mistakes(matrices[best], dataset.classes, MISTAKES)
     rows = [[escape(true), escape(guess), share] for true, guess, share in worst]
     return (best, Table(["class", "taken for"], {"% of its images": percent}, rows)) if rows else None

@@ -22,10 +22,10 @@ def embedding_map(study: Study) -> PanelFigure:
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     tall = max([0.4, *(max(entry["map"]["y"]) for entry in maps.values())])  # the highest map, as a share of its width
     names = [*primary.classes[:SHOWN], *(["other classes"] * (len(primary.classes) > SHOWN))]
-    draw = {row: partial(_points, map_=entry["map"], tall=tall) for row, entry in maps.items()}
+    draw = partial(_points, tall=tall)
     return PanelFigure(
         f"{primary.name}: test images as each encoder represents them, t-SNE",
-        [Panel(row, draw[row], say("agreement", row, entry)) for row, entry in maps.items()],
+        [Panel(row, partial(draw, map_=entry["map"]), say("agreement", row, entry)) for row, entry in maps.items()],
         empty="no encoder has a map",
         height=2.9 * tall + 0.3,
         legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},

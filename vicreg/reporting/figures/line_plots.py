@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from vicreg.reporting.curves import INDICATORS, SCORES, Curves, accuracy_curves, histories, series, terms
+from vicreg.reporting.curves import INDICATORS, PROBE, SCORES, Curves, histories, probe_results, series, terms
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.study import Dataset, Study
@@ -24,7 +24,8 @@ Styles = dict[str, style.Style]
 
 def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
     """Return top-1 and top-5 over the epochs of the probe, a line per row, named at its end."""
-    curves = accuracy_curves(study.evaluations, dataset.role)
+    results = {row: p.get(PROBE, {}) for row, p in probe_results(study.evaluations, dataset.role).items()}
+    curves = {row: result["curve"] for row, result in results.items() if result.get("curve")}
     title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
     empty = "no encoder ran" if dataset.classes else "these images have no labels"
     panels = accuracy_panels(curves, style.styles(study.rows), len(dataset.classes))
@@ -38,7 +39,7 @@ def pretraining(study: Study) -> dict[str, PanelFigure]:
     indicators = [name for name in INDICATORS if any(series(points, name) for points in curves.values())]
     prefixes = {method: f"{method}: " if len(groups) > 1 else "" for method in groups}
     losses = [panel for method in groups for panel in loss_panels(groups[method], styles, prefixes[method])]
-    top1 = [lines_panel(online, styles, "top1", "online linear evaluation, top-1 (%)", 100, ".1f")] if online else []
+    top1 = [lines_panel(online, styles, "top1", "online linear evaluation, top-1 (%)", 100)] if online else []
     collapse = [lines_panel(curves, styles, name) for name in indicators]
     title = f"Pretraining on {study.datasets[0].name}"
     empty = "nothing was recorded" if curves else "no encoder of this study trains"
@@ -51,12 +52,11 @@ def pretraining(study: Study) -> dict[str, PanelFigure]:
 
 
 def accuracy_panels(curves: Curves, styles: Styles, classes: int) -> list[Panel]:
-    curves = {row: points for row, points in curves.items() if points}
     panels = []
     for score in SCORES if curves else ():
         chance = 100 * min(1, GUESSES[score] / classes)
         draw = partial(_accuracy, curves=curves, styles=styles, score=score, chance=chance)
-        panels.append(Panel(LABELS[score], draw, f"{alt_text(curves, score, 100, '.1f')}; chance {chance:.3g}"))
+        panels.append(Panel(LABELS[score], draw, f"{alt_text(curves, score, 100)}; chance {chance:.3g}"))
     return panels
 
 
@@ -65,17 +65,15 @@ def loss_panels(curves: Curves, styles: Styles, prefix: str = "") -> list[Panel]
     return [lines_panel(curves, styles, term, prefix + term.replace("_", " ")) for term in terms(curves) if curves]
 
 
-def lines_panel(
-    curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1, digits: str = ".3g"
-) -> Panel:
+def lines_panel(curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1) -> Panel:
     """Return a panel with a line per row: `scale` times what `key` was in each epoch."""
     draw = partial(_lines, curves=curves, styles=styles, key=key, scale=scale)
-    return Panel(label or LABELS[key], draw, alt_text(curves, key, scale, digits))
+    return Panel(label or LABELS[key], draw, alt_text(curves, key, scale))
 
 
-def alt_text(curves: Curves, key: str, scale: float, digits: str) -> str:
-    """Say in words where each line begins and ends."""
-    lines = []
+def alt_text(curves: Curves, key: str, scale: float) -> str:
+    """Say in words where each line begins and ends; scale: 100 for percent."""
+    lines, digits = [], ".1f" if scale == 100 else ".3g"
     for row, values in ((row, series(points, key)) for row, points in curves.items()):
         if values:
             start, end = (f"{scale * value:{digits}} in epoch {epoch}" for epoch, value in (values[0], values[-1]))

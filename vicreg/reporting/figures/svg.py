@@ -34,8 +34,8 @@ def inline(figure: Figure, name: str, alt_text: str) -> Markup:
     body = merge_styles(round_numbers(use_css_variables(prefix_ids(body, name))), name)
     width, height = (round(72 * inches) for inches in figure.get_size_inches())
     start = (
-        f'<svg role="img" aria-labelledby="{escape(name)}-alt" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}"><title id="{escape(name)}-alt">{escape(alt_text)}</title>'
+        f'<svg role="img" aria-labelledby="{name}-alt" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><title id="{name}-alt">{escape(alt_text)}</title>'
     )
     return Markup(start + body)
 
