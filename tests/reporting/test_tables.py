@@ -195,7 +195,7 @@ def test_pair_losses_of_methods_have_tables_of_their_own():
     losses = {"a": fakes.pair_loss(), "b": fakes.pair_loss("distance"), "random": {"not_run": "it has no projector"}}
     recipes = {"a": fakes.recipe("a"), "b": fakes.recipe("b", method={"name": "simclr"})}
     report = study(BOTH, pair_losses=losses, pretraining={row: {"recipe": recipe} for row, recipe in recipes.items()})
-    vicreg, simclr = tables.pair_losses(report).items()
+    vicreg, simclr = content.content(report)["pair_losses"].items()
     assert (vicreg[0], rows(vicreg[1])[0]) == ("vicreg", ["encoder", "pair", "invariance", "variance"])
     assert rows(vicreg[1])[1] == ["`a`", "two views of one image", "0.100", "0.800"]
     assert (simclr[0], rows(simclr[1])[0]) == ("simclr", ["encoder", "pair", "distance"])
@@ -219,7 +219,7 @@ def test_pretraining_shows_whatever_each_method_logged():
         return {"images": 4000, "history": epochs, "recipe": {"method": {"name": method}}}
 
     results = {"x": result("a", entropy=0.5), "y": result("b", effective_rank=2.0), "random": {"history": []}}
-    one, other = tables.pretraining(study(BOTH, pretraining=results)).values()
+    one, other = content.content(study(BOTH, pretraining=results))["pretraining"].values()
     assert rows(one) == [
         ["encoder", "images", "epochs", "loss", "entropy", "images per second"],
         ["`x`", "4,000", "3", "1.000", "0.500", "200"],

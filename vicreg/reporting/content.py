@@ -21,7 +21,7 @@ def document(study: Study) -> str:
 
 def content(study: Study) -> dict[str, Any]:
     """Return all that both documents show."""
-    explanations = dict.fromkeys(entry.get("explanation", "") for entry in study.pair_losses.values())
+    computed = {row: entry for row, entry in study.pair_losses.items() if "views" in entry}
     overrides, facts = reproduce.overrides(study), html.environment().get_template("facts.md.j2")
     return {
         "study": study,
@@ -32,9 +32,9 @@ def content(study: Study) -> dict[str, Any]:
         "results": [result(study, dataset) for dataset in study.labeled],
         "shared": recipes.shared(study.recipes),
         "recipes": recipes.table(study.recipes),
-        "pretraining": tables.pretraining(study),
-        "pair_losses": tables.pair_losses(study),
-        "explanations": [escape(text) for text in explanations if text],
+        "pretraining": {name: tables.last_epochs(rows) for name, rows in study.by_method(study.trained).items()},
+        "pair_losses": {name: tables.pair_losses(rows) for name, rows in study.by_method(computed).items()},
+        "explanations": [escape(text) for text in dict.fromkeys(entry["explanation"] for entry in computed.values())],
         "seconds": tables.seconds(study),
         "commands": reproduce.commands(study, overrides),
         "reproducible": say("reproducible", study.commit, overrides),

@@ -104,9 +104,8 @@ def gather(settings: dict[str, Any], data: Mapping[str, Images], split: Split, c
     """
     rows, paths = settings["rows"], Paths(settings["study"])
     results: dict[str, Any] = {name: _results(paths, stage, rows) for stage, name in STAGES.items()}
-    for row, result in results["pretraining"].items():
-        if "collapsed" in result:
-            results["evaluations"][row] = {"collapsed": result["collapsed"]}
+    pretraining = results["pretraining"].items()
+    results["evaluations"] |= {row: {"collapsed": r["collapsed"]} for row, r in pretraining if "collapsed" in r}
     return Study(
         name=settings["study"],
         **{key: settings[key] for key in ("sizes", "protocol", "seed", "params")},
@@ -134,6 +133,6 @@ def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
 
 def describe(images: Images, role: str, key: str, split: Split) -> Dataset:
     """Return what the report says about `images`."""
-    facts = {name: getattr(images, name) for name in ("name", "genuine", "synthetic", "classes")}
     subsets = {name.partition("/")[2]: len(part) for name, part in split.items() if name.startswith(f"{role}/")}
-    return Dataset(role=role, key=key, **facts, subsets=subsets, fingerprints=fingerprints(images))
+    facts = (images.name, images.genuine, images.synthetic, images.classes)
+    return Dataset(role, key, *facts, subsets, fingerprints(images))

@@ -57,12 +57,8 @@ def published(dataset: Dataset) -> Table:
     return Table(["source", "model"], {"top-1 %": printed, "top-5 %": printed}, rows, header=1)
 
 
-def pretraining(study: Study) -> dict[str, Table]:
-    """Return by method the last epoch of every row that trained, with all that the method logged."""
-    return {method: _last_epochs(results) for method, results in study.by_method(study.trained).items()}
-
-
-def _last_epochs(results: Results) -> Table:
+def last_epochs(results: Results) -> Table:
+    """Return the last epoch of rows that trained with one method, with all that it logged."""
     names = terms(histories(results))
     rows = []
     for row, result in results.items():
@@ -73,13 +69,8 @@ def _last_epochs(results: Results) -> Table:
     return Table(["encoder"], {"images": count, "epochs": count, **logged, "images per second": count}, rows)
 
 
-def pair_losses(study: Study) -> dict[str, Table]:
-    """Return by method the pair loss and its terms between two views, equal images and different images."""
-    computed = {row: entry for row, entry in study.pair_losses.items() if "views" in entry}
-    return {method: _means(entries) for method, entries in study.by_method(computed).items()}
-
-
-def _means(entries: Results) -> Table:
+def pair_losses(entries: Results) -> Table:
+    """Return one method's pair loss and its terms between two views, equal images and different images."""
     names = list(dict.fromkeys(name for entry in entries.values() for name in entry["views"]))
     pairs = [(row, entry[pair], kind) for row, entry in entries.items() for pair, kind in PAIRS.items()]
     rows = [[code(row), kind, *map(losses.get, names)] for row, losses, kind in pairs]

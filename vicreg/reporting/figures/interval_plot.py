@@ -1,7 +1,6 @@
 """Interval plots: top-1 of each row with its 95 % interval, beside chance and published figures."""
 
 from functools import partial
-from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -12,8 +11,6 @@ from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.markdown import interval, percent
 from vicreg.reporting.metrics import accuracies
 from vicreg.reporting.study import Dataset, Results, Study
-
-OPEN: Any = {"marker": "D", "markersize": 5, "markerfacecolor": "none", "linestyle": "none", "color": style.INK}
 
 
 def answer(study: Study) -> PanelFigure:
@@ -43,7 +40,7 @@ def _lines(axes: Axes, ran: Results, references: Results, styles: dict[str, styl
         axes.plot([mid], [y], color=color, marker=styles[row].marker, markersize=4.5)
         axes.annotate(f"{mid:.1f}", (mid, y), (0, 7), textcoords="offset points", ha="center", color=color)
         if row in references:
-            axes.plot([references[row]["top1"]], [y], **OPEN)
+            axes.plot([references[row]["top1"]], [y], "D", markersize=5, markerfacecolor="none", color=style.INK)
     axes.axvline(chance, color=style.INK, linewidth=0.8, linestyle=":")
     style.categorical_y(axes, list(ran))
     axes.set_xlabel("top-1 (%); dotted: chance" + ("; open: student report" if references else ""))

@@ -29,7 +29,6 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     script = templates.get_template("sort.js").render()
     data = {"answer": study.labeled, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
-    mistakes = [(say("about", dataset), tables.mistakes(study, dataset)) for dataset in study.labeled]
     return templates.get_template("page.html.j2").render(
         **content(study),
         script=Markup(script),
@@ -41,7 +40,7 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
         maps=list(maps.values()),
         agreement=[say("agreement", code(row), entry) for row, entry in maps.items()],
         colored_classes=embedding_map.SHOWN,
-        mistakes=[(about, *worst) for about, worst in mistakes if worst],
+        mistakes=[(say("about", d), *worst) for d in study.labeled if (worst := tables.mistakes(study, d))],
     )
 
 
