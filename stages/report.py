@@ -23,9 +23,7 @@ def main() -> None:
     with runs.run(f"report {study.name}", tags=tags, fingerprint=fingerprint, params=params) as current:
         scores = write_report.write(study, samples, files.report(""))
         entries = [(f"{d.key}/{row}", entry) for d in study.datasets for row, entry in scores[d.key].items()]
-        current.metrics(
-            {f"{row}/{probe}": s["top1"] for row, entry in entries for probe, s in probes_of(entry).items()}
-        )
+        current.metrics({f"{name}/{probe}": s["top1"] for name, e in entries for probe, s in probes_of(e).items()})
         for file in sorted(files.report("").iterdir()):
             current.artifact(file, "report")
 

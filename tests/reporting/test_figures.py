@@ -45,7 +45,7 @@ def accuracy(title: str = "title") -> Figure:
 
 
 def losses() -> Figure:
-    legend = line_plots.legend(HISTORIES, STYLES)
+    legend = {name: STYLES[name].line(1) for name in HISTORIES}
     return together(line_plots.loss_panels(HISTORIES, STYLES), "title", columns=3, height=2.5, legend=legend)
 
 

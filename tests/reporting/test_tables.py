@@ -8,11 +8,11 @@ import pytest
 import study_fakes as fakes
 
 from vicreg.evaluation.intervals import pack_bits
-from vicreg.reporting import content, literature, markdown, summary, tables
+from vicreg.reporting import content, literature, markdown, tables
+from vicreg.reporting.markdown import Table
 from vicreg.reporting.metrics import accuracies, best_two, metrics
+from vicreg.reporting.page.html import say
 from vicreg.reporting.study import Dataset, Study
-from vicreg.reporting.summary import say
-from vicreg.reporting.table import Table
 
 Evaluations = dict[str, dict[str, Any]]
 
@@ -133,7 +133,7 @@ def test_a_row_without_numbers_has_words(genuine, entry, state, sentence):
     row = rows(tables.comparison(report.datasets[0], scores))[-1]
     assert row[:3] == ["all", "`x`", state]
     assert set(row[3:]) == {""}
-    assert summary.notes(report, report.datasets[0], scores) == [sentence]
+    assert content.notes(report, report.datasets[0], scores) == [sentence]
 
 
 def test_published_figures_stand_beside_the_linear_probe():
@@ -195,7 +195,7 @@ def test_pair_losses_of_methods_have_tables_of_their_own():
     losses = {"a": fakes.pair_loss(), "b": fakes.pair_loss("distance"), "random": {"not_run": "it has no projector"}}
     recipes = {"a": fakes.recipe("a"), "b": fakes.recipe("b", method={"name": "simclr"})}
     report = study(BOTH, pair_losses=losses, pretraining={row: {"recipe": recipe} for row, recipe in recipes.items()})
-    vicreg, simclr = tables.pair_losses(report).items()
+    vicreg, simclr = content.content(report)["pair_losses"].items()
     assert (vicreg[0], rows(vicreg[1])[0]) == ("vicreg", ["encoder", "pair", "invariance", "variance"])
     assert rows(vicreg[1])[1] == ["`a`", "two views of one image", "0.100", "0.800"]
     assert (simclr[0], rows(simclr[1])[0]) == ("simclr", ["encoder", "pair", "distance"])
@@ -219,7 +219,7 @@ def test_pretraining_shows_whatever_each_method_logged():
         return {"images": 4000, "history": epochs, "recipe": {"method": {"name": method}}}
 
     results = {"x": result("a", entropy=0.5), "y": result("b", effective_rank=2.0), "random": {"history": []}}
-    one, other = tables.pretraining(study(BOTH, pretraining=results)).values()
+    one, other = content.content(study(BOTH, pretraining=results))["pretraining"].values()
     assert rows(one) == [
         ["encoder", "images", "epochs", "loss", "entropy", "images per second"],
         ["`x`", "4,000", "3", "1.000", "0.500", "200"],
@@ -305,12 +305,13 @@ ABOVE = "80.0 % top-1 with a linear probe, 50.0 points above `random`"
     ],
 )
 def test_the_answer_says_what_the_numbers_say(scores: dict[str, float | None], expected: str) -> None:
-    assert expected in summary.headline(fakes.study(scores))
+    study = fakes.study(scores)
+    assert expected in content.headline(study, study.labeled)
 
 
 def test_a_probe_at_chance_is_named() -> None:
     report = fakes.study({"random": 0.3, "x": 0.5})
     report.evaluations["x"]["datasets"]["primary"]["probes"]["linear"]["at_chance"] = True
-    assert summary.notes(report, report.datasets[0], {}) == [
+    assert content.notes(report, report.datasets[0], {}) == [
         "`x` cannot be told from chance by the probe linear, which separate synthetic features."
     ]

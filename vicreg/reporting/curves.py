@@ -1,9 +1,11 @@
 """Curves over epochs, and as CSV with a line per row and epoch, so that any set of rows plots without naming them."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
+
+from vicreg.reporting.study import Results
 
 SCORES = ("top1", "top5")
 PROBE = "linear"  # the probe whose accuracy is known after each epoch
@@ -13,39 +15,30 @@ NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds", *INDICATORS)  # in a
 Curves = dict[str, list[dict[str, Any]]]
 
 
-def probe_results(evaluations: dict[str, dict[str, Any]], role: str) -> dict[str, dict[str, dict[str, Any]]]:
+def probe_results(evaluations: Results, role: str) -> dict[str, Results]:
     """Return {row: {probe: result}} of the rows that ran on the dataset of this role."""
     datasets = {row: evaluation.get("datasets", {}).get(role, {}) for row, evaluation in evaluations.items()}
     return {row: dataset["probes"] for row, dataset in datasets.items() if "probes" in dataset}
 
 
-def accuracy_curves(evaluations: dict[str, dict[str, Any]], role: str) -> Curves:
-    """Return {row: [{"epoch", "top1", "top5"}, ...]} of the rows that ran."""
-    return {row: p[PROBE]["curve"] for row, p in probe_results(evaluations, role).items() if PROBE in p}
-
-
-def histories(pretraining: dict[str, dict[str, Any]], key: str = "history") -> Curves:
+def histories(pretraining: Results, key: str = "history") -> Curves:
     """Return {row: [{"epoch", "loss", ...}, ...]} of the rows that trained; `key` may be "online"."""
     return {row: result[key] for row, result in pretraining.items() if result.get(key)}
 
 
 def terms(curves: Curves) -> list[str]:
     """Return what was logged per epoch, the loss first; methods may differ in the terms."""
-    names = [name for points in curves.values() for point in points for name in point]
-    return ["loss", *dict.fromkeys(name for name in names if name not in (*NOT_TERMS, "loss"))]
+    names = dict.fromkeys(name for points in curves.values() for point in points for name in point)
+    return ["loss", *(name for name in names if name not in (*NOT_TERMS, "loss"))]
 
 
-def recorded(curves: Curves, names: Sequence[str]) -> list[str]:
-    """Return those of `names` that some epoch recorded."""
-    points = [point for curve in curves.values() for point in curve]
-    return [name for name in names if any(point.get(name) is not None for point in points)]
+def series(points: list[dict[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Return (epoch, value) of the epochs that recorded `name`."""
+    return [(point["epoch"], point[name]) for point in points if point.get(name) is not None]
 
 
 def as_csv(curves: Curves, columns: Sequence[str]) -> str:
     """Return the columns encoder (the row), epoch and `columns`; a cell is empty where there is no value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["encoder", "epoch", *columns])
-    for row, points in curves.items():
-        writer.writerows([row, point["epoch"], *(point.get(column) for column in columns)] for point in points)
-    return text.getvalue()
+    lines = [{"encoder": row, **point} for row, points in curves.items() for point in points]
+    table = pd.DataFrame(lines, columns=["encoder", "epoch", *columns], dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")

@@ -1,6 +1,5 @@
 """Samples of the images themselves, picked from the data by the positions that the stages wrote."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
 from vicreg.data.images import Images
-from vicreg.reporting.study import Study
+from vicreg.reporting.study import Results, Split, Study
 
 SHOWN = 6  # images whose views are shown
 
@@ -24,6 +23,9 @@ class Sample:
     name: str
     note: str = ""
     same_class: bool = True
+
+
+Neighbors = tuple[Sample, dict[str, list[Sample]]]  # a test image, and by row the training images, nearest first
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,18 @@ class Samples:
 
     name: of the dataset. originals: M images.
     views: by policy and its rows (M, K, H, W, 3) uint8, first and second views in turn.
-    neighbors: test images, each with the nearest training images by row of the study, nearest first.
     pairs: by row of the study, the pairs of its pair loss.
     """
 
     name: str
     originals: list[Sample] = field(default_factory=list)
     views: dict[str, np.ndarray] = field(default_factory=dict)
-    neighbors: list[tuple[Sample, dict[str, list[Sample]]]] = field(default_factory=list)
+    neighbors: list[Neighbors] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
 
 
-def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Samples:
-    """Pick images by role; split: positions by "primary/pretrain" and so on."""
+def gather(study: Study, data: Mapping[str, Images], split: Split) -> Samples:
+    """Pick what a report shows of the images; data: by role."""
     primary = data["primary"]
     positions = split["primary/pretrain"]
     first = np.unique(primary.labels[positions], return_index=True)[1] if primary.classes else np.arange(SHOWN)
@@ -68,12 +69,13 @@ def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndar
 
 def policies(study: Study) -> dict[str, Policy]:
     """The policies of the rows that trained, named after both: rows may change numbers of a policy."""
-    rows: dict[str, list[str]] = {}
-    for row in study.trained:
-        if policy := study.recipes.get(row, {}).get("policy"):
-            rows.setdefault(json.dumps(policy), []).append(row)
-    numbers = {f"{json.loads(text)['name']} ({', '.join(names)})": json.loads(text) for text, names in rows.items()}
-    return {name: Policy.model_validate({k: v for k, v in p.items() if k != "name"}) for name, p in numbers.items()}
+    used = {row: policy for row in study.trained if (policy := study.recipes.get(row, {}).get("policy"))}
+    named = {}
+    for policy in used.values():
+        rows = ", ".join(row for row, other in used.items() if other == policy)
+        numbers = {key: value for key, value in policy.items() if key != "name"}
+        named[f"{policy['name']} ({rows})"] = Policy.model_validate(numbers)
+    return named
 
 
 def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:
@@ -89,36 +91,25 @@ def _sample(images: Images, position: int, note: str = "", same_class: bool = Tr
     return Sample(np.array(images.pixels[position]), name, note, same_class)
 
 
-def _neighbors(
-    results: dict[str, dict[str, Any]], images: Images, split: Mapping[str, np.ndarray]
-) -> list[tuple[Sample, dict[str, list[Sample]]]]:
+def _neighbors(results: Results, images: Images, split: Split) -> list[Neighbors]:
     """All rows were asked about the same test images."""
     entries = {row: result["neighbors"] for row, result in results.items() if "neighbors" in result}
     train, test = (split.get(f"primary/{subset}", np.arange(0)) for subset in ("probe_train", "probe_test"))
 
     def nearest(entry: dict[str, Any]) -> list[Sample]:
-        return [
-            _sample(images, train[n["image"]], f"cosine {n['cosine']:.2f}", n["class"] == entry["class"])
-            for n in entry["nearest"]
-        ]
+        notes = [(n["image"], f"cosine {n['cosine']:.2f}", n["class"] == entry["class"]) for n in entry["nearest"]]
+        return [_sample(images, train[image], *note) for image, *note in notes]
 
-    queries = [entry["image"] for entry in next(iter(entries.values()), [])]
-    return [
-        (_sample(images, test[query]), {row: nearest(asked[n]) for row, asked in entries.items()})
-        for n, query in enumerate(queries)
-    ]
+    queries = [_sample(images, test[entry["image"]]) for entry in next(iter(entries.values()), [])]
+    return [(query, {row: nearest(asked[n]) for row, asked in entries.items()}) for n, query in enumerate(queries)]
 
 
-def _pairs(entry: dict[str, Any], data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Iterator[Pair]:
+def _pairs(entry: dict[str, Any], data: Mapping[str, Images], split: Split) -> Iterator[Pair]:
     term, role = entry["term"], entry.get("role", "primary")
-    anchor, *others = (
-        _sample(data[role], split[f"{role}/probe_test"][image])
-        for image in (entry["image"], *(other["image"] for other in entry["against"]))
-    )
-    first, second = (
-        Sample(np.frombuffer(bytes.fromhex(text), np.uint8).reshape(anchor.pixels.shape), anchor.name, note="view")
-        for text in entry["anchor_views"]["pixels"]
-    )
+    positions = [split[f"{role}/probe_test"][other["image"]] for other in (entry, *entry["against"])]
+    anchor, *others = (_sample(data[role], position) for position in positions)
+    views = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in entry["anchor_views"]["pixels"]]
+    first, second = (Sample(view.reshape(anchor.pixels.shape), anchor.name) for view in views)
     yield Pair("two views", first, second, term, entry["anchor_views"][term])
     yield Pair("itself twice", anchor, anchor, term, entry["same"][term])
     for sample, other in zip(others, entry["against"], strict=True):

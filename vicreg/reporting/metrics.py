@@ -4,15 +4,13 @@ from typing import Any
 
 from vicreg.evaluation.intervals import paired_interval, unpack_bits
 from vicreg.reporting.curves import PROBE, probe_results
-from vicreg.reporting.study import STATES, Study
+from vicreg.reporting.study import STATES, Results, Study
 
 BASELINE = "random"
 SCORES = ("top1", "top1_low", "top1_high", "top5")
 
-Accuracies = dict[str, dict[str, Any]]
 
-
-def accuracies(evaluations: dict[str, dict[str, Any]], role: str) -> Accuracies:
+def accuracies(evaluations: Results, role: str) -> Results:
     """Return {row: {probe: {"top1", "top1_low", "top1_high", "top5", "gain"}}}, all in [0, 1].
 
     `gain` is the difference of top-1 to the row named `random` under the same probe, `gain_low` and `gain_high` its
@@ -21,7 +19,7 @@ def accuracies(evaluations: dict[str, dict[str, Any]], role: str) -> Accuracies:
     """
     results = probe_results(evaluations, role)
     baseline = results.get(BASELINE, {})
-    scores: Accuracies = {row: {s: e[s] for s in STATES if s in e} for row, e in evaluations.items()}
+    scores: Results = {row: {s: e[s] for s in STATES if s in e} for row, e in evaluations.items()}
     for row, probes in results.items():
         for probe, result in probes.items():
             scores[row][probe] = {score: result[score] for score in SCORES}
@@ -37,19 +35,19 @@ def probes_of(entry: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {probe: score for probe, score in entry.items() if probe not in STATES}
 
 
-def _paired(evaluations: dict[str, dict[str, Any]], role: str, probe: str, *rows: str) -> tuple[float, float]:
+def _paired(evaluations: Results, role: str, probe: str, *rows: str) -> tuple[float, float]:
     """The 95 % interval of the difference of top-1 of two rows, image by image."""
     datasets = [evaluations[row]["datasets"][role] for row in rows]
     first, second = (unpack_bits(dataset["probes"][probe]["hits"], dataset["test"]) for dataset in datasets)
     return paired_interval(first, second, seed=0)
 
 
-def best_two(evaluations: dict[str, dict[str, Any]], role: str, probe: str) -> dict[str, Any] | None:
+def best_two(evaluations: Results, role: str, probe: str) -> dict[str, Any] | None:
     """Return the rows with the highest top-1, their difference and its 95 % interval on the same test images.
 
     None where fewer than two rows beside the baseline ran, or none of them is above it.
     """
-    scores = {row: entry[probe]["top1"] for row, entry in accuracies(evaluations, role).items() if probe in entry}
+    scores = {row: p[probe]["top1"] for row, p in probe_results(evaluations, role).items() if probe in p}
     baseline = scores.pop(BASELINE, 0.0)
     ranked = sorted(scores, key=lambda row: -scores[row])[:2]
     if len(ranked) < 2 or scores[ranked[0]] <= baseline:

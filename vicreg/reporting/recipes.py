@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from vicreg.reporting.markdown import code, escape, setting, words
-from vicreg.reporting.table import Table
+from vicreg.reporting.markdown import Table, code, escape, setting, words
 
 Settings = dict[str, dict[str, Any]]  # by row: parts, which are values, or members with a name and numbers
 UNSHOWN = {"row", "study", "code", "data", "not_run", "online_eval_every"}  # shape no weights, or stand elsewhere
@@ -20,7 +19,9 @@ def shared(rows: Settings) -> list[str]:
             lines += _agreements(part, values)
         else:
             names = "All rows" if len(values) == len(rows) else ", ".join(map(code, values))
-            groups.setdefault(names, []).append(_whole(part, next(iter(values.values()))))
+            value = next(iter(values.values()))
+            whole = _text(part, [value.get("name", "")], value) if isinstance(value, dict) else setting(part, value)
+            groups.setdefault(names, []).append(whole)
     return [f"{line}." for line in [*(f"{names}: {', '.join(texts)}" for names, texts in groups.items()), *lines]]
 
 
@@ -48,23 +49,17 @@ def _holders(values: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _agreements(part: str, values: dict[str, Any]) -> list[str]:
     """The numbers that are equal in all members that have them, by the names of these members."""
-    members = [value for value in values.values() if isinstance(value, dict)]
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
-    for key in dict.fromkeys(key for member in members for key in member if key != "name"):
-        if not _differ(_holders(values, key)):
-            names = dict.fromkeys(member.get("name", "") for member in members if key in member)
-            groups.setdefault(tuple(names), {})[key] = next(m[key] for m in members if key in m)
+    for key in dict.fromkeys(key for value in values.values() if isinstance(value, dict) for key in value):
+        numbers = _holders(values, key)
+        if key != "name" and not _differ(numbers):
+            names = dict.fromkeys(values[row].get("name", "") for row in numbers)
+            groups.setdefault(tuple(names), {})[key] = next(iter(numbers.values()))
     return [_text(part, names, numbers) for names, numbers in groups.items()]
 
 
-def _whole(part: str, value: Any) -> str:
-    if not isinstance(value, dict):
-        return setting(part, value)
-    return _text(part, [value.get("name", "")], {key: number for key, number in value.items() if key != "name"})
-
-
 def _text(part: str, names: Iterable[str], numbers: dict[str, Any]) -> str:
-    texts = ", ".join(setting(key, number) for key, number in numbers.items())
+    texts = ", ".join(setting(key, number) for key, number in numbers.items() if key != "name")
     return f"{words(part)} {', '.join(map(code, filter(None, names)))}".strip() + (f" ({texts})" if texts else "")
 
 

@@ -16,6 +16,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc"
 STATES = ("not_run", "collapsed")  # what a row has, with the reason in words, instead of numbers
 STAGES = {"pretrain": "pretraining", "linear_eval": "evaluations", "pair_loss": "pair_losses", "neighbors": "neighbors"}
 
+Results = dict[str, dict[str, Any]]  # by row, in the order of params.yaml, as a stage wrote them
+Split = Mapping[str, np.ndarray]  # positions by "primary/pretrain" and so on
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -42,8 +45,7 @@ class Study:
     """All that one report says. A row is an entry of `encoders` in params.yaml that ran in this study.
 
     sizes: the block of `studies` in params.yaml. params: all parameters that the report's settings hold.
-    pretraining, evaluations, pair_losses, neighbors: by row, in the order of params.yaml, as the stages wrote them; a
-        row that did not take part has one of `STATES`, the reason in words, instead of numbers.
+    pretraining, evaluations, pair_losses, neighbors: a row that did not take part has one of `STATES` in its place.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
     """
@@ -53,10 +55,10 @@ class Study:
     protocol: str
     seed: int
     datasets: tuple[Dataset, ...]
-    pretraining: dict[str, dict[str, Any]]
-    evaluations: dict[str, dict[str, Any]]
-    pair_losses: dict[str, dict[str, Any]]
-    neighbors: dict[str, dict[str, Any]]
+    pretraining: Results
+    evaluations: Results
+    pair_losses: Results
+    neighbors: Results
     seconds: list[dict[str, Any]]
     versions: dict[str, str]
     commit: str | None
@@ -72,12 +74,12 @@ class Study:
         return [dataset for dataset in self.datasets if dataset.classes]
 
     @property
-    def trained(self) -> dict[str, dict[str, Any]]:
+    def trained(self) -> Results:
         """The results of pretraining, of rows that trained in this study."""
         return {row: result for row, result in self.pretraining.items() if result.get("history")}
 
     @property
-    def recipes(self) -> dict[str, dict[str, Any]]:
+    def recipes(self) -> Results:
         """All that shaped each row, as far as it is known."""
         return {row: result["recipe"] for row, result in self.pretraining.items() if "recipe" in result}
 
@@ -95,49 +97,42 @@ class Study:
         return groups
 
 
-def gather(
-    settings: dict[str, Any], data: dict[str, Images], split: dict[str, np.ndarray], commit: str | None
-) -> Study:
+def gather(settings: dict[str, Any], data: Mapping[str, Images], split: Split, commit: str | None) -> Study:
     """Bring together what the stages wrote for the rows of the report's settings; other files are passed over.
 
-    data: images by role; split: positions by "primary/pretrain" and so on. Raises ValueError that names the stage to
-    run where one did not run yet.
+    data: images by role. Raises ValueError that names the stage to run where one did not run yet.
     """
     rows, paths = settings["rows"], Paths(settings["study"])
-    given: dict[str, Any] = {key: settings[key] for key in ("sizes", "protocol", "seed", "params")}
-    results: dict[str, Any] = {
-        name: {row: _result(paths, stage, row) for row in rows} for stage, name in STAGES.items()
-    }
-    for row, result in results["pretraining"].items():
-        if "collapsed" in result:
-            results["evaluations"][row] = {"collapsed": result["collapsed"]}
+    results: dict[str, Any] = {name: _results(paths, stage, rows) for stage, name in STAGES.items()}
+    pretraining = results["pretraining"].items()
+    results["evaluations"] |= {row: {"collapsed": r["collapsed"]} for row, r in pretraining if "collapsed" in r}
     return Study(
         name=settings["study"],
-        **given,
+        **{key: settings[key] for key in ("sizes", "protocol", "seed", "params")},
         datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
-        seconds=_seconds(paths, {*rows, *ROLES}),
+        seconds=_seconds(paths, {"", *rows, *ROLES}),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         commit=commit,
         **results,
     )
 
 
-def _result(paths: Paths, stage: str, row: str) -> Any:
-    path = paths.result(f"{stage}-{row}")
-    if not path.exists():
-        raise ValueError(f"{path} does not exist; run `dvc repro {stage}@{row}` first")
-    return json.loads(path.read_text(encoding="utf-8"))
+def _results(paths: Paths, stage: str, rows: list[str]) -> Results:
+    files = {row: paths.result(f"{stage}-{row}") for row in rows}
+    for row, file in files.items():
+        if not file.exists():
+            raise ValueError(f"{file} does not exist; run `dvc repro {stage}@{row}` first")
+    return {row: json.loads(file.read_text(encoding="utf-8")) for row, file in files.items()}
 
 
 def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
     """Read the seconds of all stages but those of rows and roles that the study no longer has."""
     files = sorted(paths.result("seconds/any").parent.glob("*.json"))
-    current = {"", *current}
     return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem.partition("-")[2] in current]
 
 
-def describe(images: Images, role: str, key: str, split: Mapping[str, np.ndarray]) -> Dataset:
+def describe(images: Images, role: str, key: str, split: Split) -> Dataset:
     """Return what the report says about `images`."""
-    facts = {name: getattr(images, name) for name in ("name", "genuine", "synthetic", "classes")}
     subsets = {name.partition("/")[2]: len(part) for name, part in split.items() if name.startswith(f"{role}/")}
-    return Dataset(role=role, key=key, **facts, subsets=subsets, fingerprints=fingerprints(images))
+    facts = (images.name, images.genuine, images.synthetic, images.classes)
+    return Dataset(role, key, *facts, subsets, fingerprints(images))

@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from vicreg.reporting import literature
-from vicreg.reporting.curves import PROBE, Curves, histories, terms
+from vicreg.reporting.curves import PROBE, Curves, histories, probe_results, terms
 from vicreg.reporting.figures import confusion
-from vicreg.reporting.markdown import code, count, escape, interval, percent, points, words
-from vicreg.reporting.metrics import BASELINE, Accuracies, accuracies, probes_of
-from vicreg.reporting.study import STATES, Dataset, Study
-from vicreg.reporting.table import Table
+from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, words
+from vicreg.reporting.metrics import BASELINE, probes_of
+from vicreg.reporting.study import STATES, Dataset, Results, Study
 
 PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
 MISTAKES = 8  # shown of each dataset
@@ -19,7 +17,7 @@ MOST_EPOCHS = 25  # of a curve's numbers, for each row
 decimals, digits = "{:.3f}".format, "{:.4g}".format
 
 
-def comparison(dataset: Dataset, scores: Accuracies) -> Table:
+def comparison(dataset: Dataset, scores: Results) -> Table:
     """Return the table of one dataset, sorted by probe, then in the order of the rows.
 
     Published figures stand beside the linear probe's, and only where the dataset is genuine.
@@ -59,12 +57,8 @@ def published(dataset: Dataset) -> Table:
     return Table(["source", "model"], {"top-1 %": printed, "top-5 %": printed}, rows, header=1)
 
 
-def pretraining(study: Study) -> dict[str, Table]:
-    """Return by method the last epoch of every row that trained, with all that the method logged."""
-    return {method: _last_epochs(results) for method, results in study.by_method(study.trained).items()}
-
-
-def _last_epochs(results: dict[str, dict[str, Any]]) -> Table:
+def last_epochs(results: Results) -> Table:
+    """Return the last epoch of rows that trained with one method, with all that it logged."""
     names = terms(histories(results))
     rows = []
     for row, result in results.items():
@@ -75,13 +69,8 @@ def _last_epochs(results: dict[str, dict[str, Any]]) -> Table:
     return Table(["encoder"], {"images": count, "epochs": count, **logged, "images per second": count}, rows)
 
 
-def pair_losses(study: Study) -> dict[str, Table]:
-    """Return by method the pair loss and its terms between two views, equal images and different images."""
-    computed = {row: entry for row, entry in study.pair_losses.items() if "views" in entry}
-    return {method: _means(entries) for method, entries in study.by_method(computed).items()}
-
-
-def _means(entries: dict[str, dict[str, Any]]) -> Table:
+def pair_losses(entries: Results) -> Table:
+    """Return one method's pair loss and its terms between two views, equal images and different images."""
     names = list(dict.fromkeys(name for entry in entries.values() for name in entry["views"]))
     pairs = [(row, entry[pair], kind) for row, entry in entries.items() for pair, kind in PAIRS.items()]
     rows = [[code(row), kind, *map(losses.get, names)] for row, losses, kind in pairs]
@@ -93,8 +82,8 @@ def mistakes(study: Study, dataset: Dataset) -> tuple[str, Table] | None:
     matrices = confusion.matrices(study, dataset)
     if not matrices:
         return None
-    scores = accuracies(study.evaluations, dataset.role)
-    best = max(matrices, key=lambda row: scores[row][PROBE]["top1"])
+    results = probe_results(study.evaluations, dataset.role)
+    best = max(matrices, key=lambda row: results[row][PROBE]["top1"])
     worst = confusion.mistakes(matrices[best], dataset.classes, MISTAKES)
     rows = [[escape(true), escape(guess), share] for true, guess, share in worst]
     return (best, Table(["class", "taken for"], {"% of its images": percent}, rows)) if rows else None

@@ -49,12 +49,10 @@ def _panel(row: str, matrix: np.ndarray, classes: Sequence[str]) -> Panel:
 
 def _heat(axes: Axes, shares: np.ndarray, classes: Sequence[str]) -> None:
     axes.pcolormesh(shares, cmap="cividis", vmin=0, vmax=1, edgecolors="face", linewidth=0.2)
-    axes.set_aspect("equal")
+    axes.set(aspect="equal", xlabel="first guess", ylabel="true class")
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("first guess")
-    axes.set_ylabel("true class")
     if len(classes) > NUMBERED:
         return
     middles = [i + 0.5 for i in range(len(classes))]

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
+from vicreg.reporting.page.html import say
 from vicreg.reporting.study import Study
-from vicreg.reporting.summary import say
 
 SHOWN = len(style.CLASS_COLORS)  # classes that get a color and a marker of their own
 TURNS = 5
@@ -22,10 +22,10 @@ def embedding_map(study: Study) -> PanelFigure:
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     tall = max([0.4, *(max(entry["map"]["y"]) for entry in maps.values())])  # the highest map, as a share of its width
     names = [*primary.classes[:SHOWN], *(["other classes"] * (len(primary.classes) > SHOWN))]
-    draw = {row: partial(_points, map_=entry["map"], tall=tall) for row, entry in maps.items()}
+    draw = partial(_points, tall=tall)
     return PanelFigure(
         f"{primary.name}: test images as each encoder represents them, t-SNE",
-        [Panel(row, draw[row], say("agreement", row, entry)) for row, entry in maps.items()],
+        [Panel(row, partial(draw, map_=entry["map"]), say("agreement", row, entry)) for row, entry in maps.items()],
         empty="no encoder has a map",
         height=2.9 * tall + 0.3,
         legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},
@@ -52,8 +52,6 @@ def _points(axes: Axes, map_: dict[str, Sequence[float]], tall: float) -> None:
             if chosen.any():
                 axes.plot(x[chosen], y[chosen], **_marker(label, markersize=3.2), zorder=2 if label < SHOWN else 1.5)
     middle = y.max() / 2
-    axes.set(xlim=(-0.03, 1.03), ylim=(middle - tall / 2 - 0.03, middle + tall / 2 + 0.03), aspect="equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(True)
-    axes.spines[:].set_color(style.FAINT)
+    axes.set(xlim=(-0.03, 1.03), ylim=(middle - tall / 2 - 0.03, middle + tall / 2 + 0.03))
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=style.FAINT)

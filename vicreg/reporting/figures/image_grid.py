@@ -24,7 +24,7 @@ class Block:
 
 def views(samples: Samples) -> Figure:
     """Return a line per image: itself, and blocks of first and second views in turn, one for each policy."""
-    blocks = [Block("original", _stacked(samples.originals)[:, None])]
+    blocks = [Block("original", np.array([[sample.pixels] for sample in samples.originals]))]
     blocks += [Block(shortened(name, 30), images) for name, images in samples.views.items()]
     return draw(blocks, f"{samples.name}: images, and by policy first and second views of each in turn")
 
@@ -33,12 +33,8 @@ def neighbors(samples: Samples) -> Figure:
     """Return a line per test image, and by row the nearest training images, those of another class named."""
     if not samples.neighbors:
         return style.text_figure(f"{samples.name}: nearest neighbors were not recorded.")
-    queries = [query for query, _ in samples.neighbors]
-    blocks = [Block("test", _stacked(queries)[:, None], below=_below([[query] for query in queries]))]
-    for row in samples.neighbors[0][1]:
-        nearest = [by_row[row] for _, by_row in samples.neighbors]
-        images = np.stack([_stacked(line) for line in nearest])
-        blocks.append(Block(row, images, _below(nearest)))
+    blocks = [_named("test", [[query] for query, _ in samples.neighbors])]
+    blocks += [_named(row, [nearest[row] for _, nearest in samples.neighbors]) for row in samples.neighbors[0][1]]
     return draw(blocks, f"{samples.name}: training images nearest to some test images, by cosine; of another class: ✗")
 
 
@@ -48,10 +44,10 @@ def pairs(samples: Samples) -> Figure:
         return style.text_figure(f"{samples.name}: pair losses with pictures were not recorded.")
     blocks = []
     for k, column in enumerate(zip(*samples.pairs.values(), strict=False)):
-        images = np.stack([_stacked([pair.first, pair.second]) for pair in column])
+        images = np.array([[pair.first.pixels, pair.second.pixels] for pair in column])
         names = [f"{row} {pair.term} " * (k == 0) for row, pair in zip(samples.pairs, column, strict=True)]
         below = {(n, 0): f"{names[n]}{pair.loss:.3f}" for n, pair in enumerate(column)}
-        blocks.append(Block(shortened(column[0].caption, 20), images, below=below))
+        blocks.append(Block(shortened(column[0].caption, 20), images, below))
     return draw(blocks, f"{samples.name}: pairs of pictures and their loss, each with the encoder's own method")
 
 
@@ -60,13 +56,11 @@ def shortened(text: str, most: int = 9) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _below(lines: list[list[Sample]]) -> dict[tuple[int, int], str]:
+def _named(name: str, lines: list[list[Sample]]) -> Block:
+    """Return a block of images with their classes below."""
     samples = {(r, c): sample for r, line in enumerate(lines) for c, sample in enumerate(line)}
-    return {position: shortened(s.name if s.same_class else f"✗ {s.name}") for position, s in samples.items()}
-
-
-def _stacked(samples: list[Sample]) -> np.ndarray:
-    return np.stack([sample.pixels for sample in samples])
+    below = {position: shortened(s.name if s.same_class else f"✗ {s.name}") for position, s in samples.items()}
+    return Block(name, np.array([[sample.pixels for sample in line] for line in lines]), below)
 
 
 def draw(blocks: Sequence[Block], title: str) -> Figure:

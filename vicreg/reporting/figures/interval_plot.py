@@ -1,7 +1,6 @@
 """Interval plots: top-1 of each row with its 95 % interval, beside chance and published figures."""
 
 from functools import partial
-from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -10,10 +9,8 @@ from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.markdown import interval, percent
-from vicreg.reporting.metrics import Accuracies, accuracies
-from vicreg.reporting.study import Dataset, Study
-
-OPEN: Any = {"marker": "D", "markersize": 5, "markerfacecolor": "none", "linestyle": "none", "color": style.INK}
+from vicreg.reporting.metrics import accuracies
+from vicreg.reporting.study import Dataset, Results, Study
 
 
 def answer(study: Study) -> PanelFigure:
@@ -35,9 +32,7 @@ def _panels(study: Study, dataset: Dataset) -> list[Panel]:
     return [Panel(dataset.name, draw, f"{'; '.join(lines)}; chance {chance:.3g} %")] if ran else []
 
 
-def _lines(
-    axes: Axes, ran: Accuracies, references: dict[str, Any], styles: dict[str, style.Style], chance: float
-) -> None:
+def _lines(axes: Axes, ran: Results, references: Results, styles: dict[str, style.Style], chance: float) -> None:
     for y, (row, score) in enumerate(ran.items()):
         color = styles[row].color
         low, mid, high = (100 * score[key] for key in ("top1_low", "top1", "top1_high"))
@@ -45,7 +40,7 @@ def _lines(
         axes.plot([mid], [y], color=color, marker=styles[row].marker, markersize=4.5)
         axes.annotate(f"{mid:.1f}", (mid, y), (0, 7), textcoords="offset points", ha="center", color=color)
         if row in references:
-            axes.plot([references[row]["top1"]], [y], **OPEN)
+            axes.plot([references[row]["top1"]], [y], "D", markersize=5, markerfacecolor="none", color=style.INK)
     axes.axvline(chance, color=style.INK, linewidth=0.8, linestyle=":")
     style.categorical_y(axes, list(ran))
     axes.set_xlabel("top-1 (%); dotted: chance" + ("; open: student report" if references else ""))

@@ -1,13 +1,14 @@
 """Line plots: accuracy over the epochs of the probe; loss, terms and collapse over those of pretraining."""
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from vicreg.reporting.curves import INDICATORS, SCORES, Curves, accuracy_curves, histories, recorded, terms
+from vicreg.reporting.curves import INDICATORS, PROBE, SCORES, Curves, histories, probe_results, series, terms
 from vicreg.reporting.figures import style
-from vicreg.reporting.figures.panels import Legend, Panel, PanelFigure
+from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.study import Dataset, Study
 
 GUESSES = {"top1": 1, "top5": 5}  # classes that count, of all
@@ -23,7 +24,8 @@ Styles = dict[str, style.Style]
 
 def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
     """Return top-1 and top-5 over the epochs of the probe, a line per row, named at its end."""
-    curves = accuracy_curves(study.evaluations, dataset.role)
+    results = {row: p.get(PROBE, {}) for row, p in probe_results(study.evaluations, dataset.role).items()}
+    curves = {row: result["curve"] for row, result in results.items() if result.get("curve")}
     title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
     empty = "no encoder ran" if dataset.classes else "these images have no labels"
     panels = accuracy_panels(curves, style.styles(study.rows), len(dataset.classes))
@@ -33,31 +35,28 @@ def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
 def pretraining(study: Study) -> dict[str, PanelFigure]:
     """Return the figures `losses`, whose panels are of one method each, `online` and `collapse` (its indicators)."""
     curves, online = (histories(study.trained, key) for key in ("history", "online"))
-    styles, groups, indicators = style.styles(study.rows), study.by_method(curves), recorded(curves, INDICATORS)
+    styles, groups = style.styles(study.rows), study.by_method(curves)
+    indicators = [name for name in INDICATORS if any(series(points, name) for points in curves.values())]
     prefixes = {method: f"{method}: " if len(groups) > 1 else "" for method in groups}
     losses = [panel for method in groups for panel in loss_panels(groups[method], styles, prefixes[method])]
+    top1 = [lines_panel(online, styles, "top1", "online linear evaluation, top-1 (%)", 100)] if online else []
+    collapse = [lines_panel(curves, styles, name) for name in indicators]
     title = f"Pretraining on {study.datasets[0].name}"
     empty = "nothing was recorded" if curves else "no encoder of this study trains"
-    collapse = [lines_panel(curves, styles, name) for name in indicators]
-    shared: dict[str, Any] = {"empty": empty, "legend": legend(curves, styles)}
+    shared: dict[str, Any] = {"empty": empty, "legend": {row: styles[row].line(1) for row in curves}}
     return {
         "losses": PanelFigure(title, losses, curves=curves, keys=terms(curves), **shared),
-        "online": PanelFigure(title, online_panels(online, styles), curves=online, keys=SCORES, **shared),
+        "online": PanelFigure(title, top1, curves=online, keys=SCORES, **shared),
         "collapse": PanelFigure(f"{title}: indicators of collapse", collapse, curves=curves, keys=indicators, **shared),
     }
 
 
-def legend(curves: Curves, styles: Styles) -> Legend:
-    return {row: styles[row].line(1) for row in curves}
-
-
 def accuracy_panels(curves: Curves, styles: Styles, classes: int) -> list[Panel]:
-    curves = {row: points for row, points in curves.items() if points}
     panels = []
     for score in SCORES if curves else ():
         chance = 100 * min(1, GUESSES[score] / classes)
         draw = partial(_accuracy, curves=curves, styles=styles, score=score, chance=chance)
-        panels.append(Panel(LABELS[score], draw, f"{alt_text(curves, score, 100, '.1f')}; chance {chance:.3g}"))
+        panels.append(Panel(LABELS[score], draw, f"{alt_text(curves, score, 100)}; chance {chance:.3g}"))
     return panels
 
 
@@ -66,26 +65,19 @@ def loss_panels(curves: Curves, styles: Styles, prefix: str = "") -> list[Panel]
     return [lines_panel(curves, styles, term, prefix + term.replace("_", " ")) for term in terms(curves) if curves]
 
 
-def online_panels(curves: Curves, styles: Styles) -> list[Panel]:
-    return [lines_panel(curves, styles, "top1", "online linear evaluation, top-1 (%)", 100, ".1f")] if curves else []
-
-
-def lines_panel(
-    curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1, digits: str = ".3g"
-) -> Panel:
+def lines_panel(curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1) -> Panel:
     """Return a panel with a line per row: `scale` times what `key` was in each epoch."""
     draw = partial(_lines, curves=curves, styles=styles, key=key, scale=scale)
-    return Panel(label or LABELS[key], draw, alt_text(curves, key, scale, digits))
+    return Panel(label or LABELS[key], draw, alt_text(curves, key, scale))
 
 
-def alt_text(curves: Curves, key: str, scale: float, digits: str) -> str:
-    """Say in words where each line begins and ends."""
-    lines = []
-    for row, points in curves.items():
-        values = [(scale * point[key], point["epoch"]) for point in points if point.get(key) is not None]
+def alt_text(curves: Curves, key: str, scale: float) -> str:
+    """Say in words where each line begins and ends; scale: 100 for percent."""
+    lines, digits = [], ".1f" if scale == 100 else ".3g"
+    for row, values in ((row, series(points, key)) for row, points in curves.items()):
         if values:
-            (start, first), (end, last) = values[0], values[-1]
-            lines.append(f"{row} from {start:{digits}} in epoch {first} to {end:{digits}} in epoch {last}")
+            start, end = (f"{scale * value:{digits}} in epoch {epoch}" for epoch, value in (values[0], values[-1]))
+            lines.append(f"{row} from {start} to {end}")
     return "; ".join(lines)
 
 
@@ -104,18 +96,16 @@ def _accuracy(axes: Axes, curves: Curves, styles: Styles, score: str, chance: fl
 
 def _lines(axes: Axes, curves: Curves, styles: Styles, key: str, scale: float) -> None:
     for row, points in curves.items():
-        points = [point for point in points if point.get(key) is not None]
-        x, y = [point["epoch"] for point in points], [scale * point[key] for point in points]
-        axes.plot(x, y, **styles[row].line(len(points)))
+        values = series(points, key)
+        axes.plot([x for x, _ in values], [scale * y for _, y in values], **styles[row].line(len(values)))
     style.epochs(axes, "epoch of pretraining")
 
 
 def spread(values: list[float], gap: float) -> list[float]:
     """Return the values moved as little as it takes to lie `gap` apart, in the order given."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    moved = [values[i] for i in order]
+    moved, order = list(values), sorted(range(len(values)), key=values.__getitem__)
     for _ in range(200):
-        for i in range(len(moved) - 1):
-            short = max(0, gap - (moved[i + 1] - moved[i]))
-            moved[i], moved[i + 1] = moved[i] - short / 2, moved[i + 1] + short / 2
-    return [moved[order.index(i)] for i in range(len(values))]
+        for low, high in pairwise(order):
+            short = max(0, gap - (moved[high] - moved[low])) / 2
+            moved[low], moved[high] = moved[low] - short, moved[high] + short
+    return moved

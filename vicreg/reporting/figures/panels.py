@@ -47,14 +47,10 @@ class PanelFigure:
     def draw(self) -> Figure:
         if not self.panels:
             return style.text_figure(f"{self.title}: {self.empty}.")
-        return together(
-            self.panels, self.title, columns=min(self.columns, len(self.panels)), height=self.height, legend=self.legend
-        )
+        return together(self.panels, self.title, min(self.columns, len(self.panels)), self.height, self.legend)
 
 
-def together(
-    panels: Sequence[Panel], title: str, *, columns: int, height: float, legend: Legend | None = None
-) -> Figure:
+def together(panels: Sequence[Panel], title: str, columns: int, height: float, legend: Legend | None = None) -> Figure:
     """Return one figure of all panels, each `height` inches high, with a legend below where there is one."""
     lines = math.ceil(len(panels) / columns)
     with rc_context(style.RC):

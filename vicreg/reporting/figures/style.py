@@ -16,10 +16,8 @@ INK, FAINT, GRAY = "#333333", "#dddddd", "#777777"  # the first two as in that f
 # Okabe and Ito, Color Universal Design, 2008: distinct with every kind of color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # After Tol's muted scheme: ten classes, which differ in marker too, all dark enough to be seen on white.
-CLASS_COLORS = (
-    *("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255"),
-    *("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555"),
-)
+CLASS_COLORS = ("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255")
+CLASS_COLORS += ("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555")
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 MARKER_SIZES = {"s": 0.85, "D": 0.75, "*": 1.4, "P": 1.1, "X": 1.1} | dict.fromkeys("o^v<>", 1.0)  # look equal
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
@@ -55,8 +53,7 @@ def categorical_y(axes: Axes, names: list[str]) -> None:
     """Make the y axis one of names, the first on top, and the x axis one from zero."""
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.set_xlim(left=0)
+    axes.set(xlim=(0, None), ylim=(len(names) - 0.5, -0.6))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)

@@ -33,11 +33,9 @@ def inline(figure: Figure, name: str, alt_text: str) -> Markup:
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = merge_styles(round_numbers(use_css_variables(prefix_ids(body, name))), name)
     width, height = (round(72 * inches) for inches in figure.get_size_inches())
-    start = (
-        f'<svg role="img" aria-labelledby="{escape(name)}-alt" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}"><title id="{escape(name)}-alt">{escape(alt_text)}</title>'
-    )
-    return Markup(start + body)
+    size, title = f'width="{width}" height="{height}"', f'<title id="{name}-alt">{escape(alt_text)}</title>'
+    box = f'viewBox="0 0 {width} {height}"'
+    return Markup(f'<svg role="img" aria-labelledby="{name}-alt" {size} {box}>{title}{body}')
 
 
 def prefix_ids(body: str, name: str) -> str:

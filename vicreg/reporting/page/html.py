@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,9 +36,17 @@ def inline(text: str) -> Markup:
     return Markup(parser.renderInline(re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)))
 
 
+def say(sentence: str, *values: Any) -> str:
+    """Return one of the sentences of `sentences.md.j2`, on one line; "" where there is nothing to say."""
+    return " ".join(str(getattr(SENTENCES, sentence)(*values)).split())
+
+
 def data_uri(pixels: np.ndarray) -> str:
     """An image (H, W, 3) uint8 as an address that holds it."""
     image, stream = Image.fromarray(pixels), io.BytesIO()
     image.thumbnail((LARGEST, LARGEST))
     image.save(stream, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+SENTENCES = environment().get_template("sentences.md.j2").module
