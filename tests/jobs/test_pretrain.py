@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vicreg.data.images import Images
-from vicreg.jobs import pretrain
+from vicreg.jobs import interruption, pretrain
 from vicreg.study import params, recipe
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
@@ -43,11 +43,11 @@ def test_a_signal_waits_for_the_step_and_a_second_does_not(tmp_path: Path, numbe
     lines: list[str] = []
     store, steps = job(tmp_path).store(1), []
     before = signal.getsignal(number)
-    with pytest.raises(error), pretrain.interruptible(store, lines.append) as interruption:
+    with pytest.raises(error), interruption.interruptible(store, lines.append) as stop:
         os.kill(os.getpid(), number)
         steps.append("the rest of the step")
-        interruption.check()
-    with pytest.raises(error), pretrain.interruptible(store, lines.append):
+        stop.check()
+    with pytest.raises(error), interruption.interruptible(store, lines.append):
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
         steps.append("never")

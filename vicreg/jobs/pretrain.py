@@ -1,10 +1,8 @@
 """Resumable pretraining: checkpoints, one MLflow run, one process at a time."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ from vicreg.engine.loader import Loader
 from vicreg.engine.train_state import TrainState
 from vicreg.io import weights
 from vicreg.jobs import online_eval, trainer
-from vicreg.jobs.run_store import CheckpointError, RunStore, environment, file_position
+from vicreg.jobs.interruption import interruptible
+from vicreg.jobs.run_store import CheckpointError, RunStore, environment
 from vicreg.nn.method import Method
 from vicreg.study.recipe import Recipe
 from vicreg.tracking import runs
@@ -134,10 +133,7 @@ def mlflow_run(job: Job, store: RunStore) -> AbstractContextManager:
 
 
 def load_checkpoint(store: RunStore) -> dict[str, Any] | None:
-    """Return the latest checkpoint, read by every process before any writes another.
-
-    Raises CheckpointError where processes do not find the same one.
-    """
+    """Return the latest checkpoint, read by every process before any writes another; CheckpointError for others."""
     distributed.barrier()
     state = store.load_latest()
     if not distributed.all_equal((state["epoch"], state["step"]) if state else (0, 0)):
@@ -149,9 +145,7 @@ def load_checkpoint(store: RunStore) -> dict[str, Any] | None:
         if state is not None:
             store.log(f"going on in epoch {state['epoch']}, after {state['step']} steps, from {store.folder}")
             if (before := state["environment"]) != (now := environment()):
-                store.log(
-                    f"warning: it began with {before}, now there is {now}: the last bits of the weights may differ"
-                )
+                store.log(f"warning: it began with {before}, now there is {now}: the weights' last bits may differ")
     return state
 
 
@@ -187,40 +181,3 @@ def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
     max_rank = min(2 * recipe.batch_size, recipe.method.get("projector_width", 0) or 2**31)
     return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
-
-
-class Interruption:
-    """Ctrl-C or SIGTERM: they end a training after the step under way, its state saved; a second one at once."""
-
-    def __init__(self) -> None:
-        self.requested: int | None = None
-
-    def request(self, number: int, frame: Any) -> None:
-        if self.requested:
-            self.check()
-        self.requested = number
-
-    def check(self) -> None:
-        if self.requested == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.requested:
-            raise SystemExit(128 + self.requested)
-
-
-@contextmanager
-def interruptible(store: RunStore, log: Callable[[str], None]) -> Iterator[Interruption]:
-    """Let Ctrl-C and SIGTERM wait for `Interruption.check`, and say how to go on."""
-    interruption, signals = Interruption(), (signal.SIGINT, signal.SIGTERM)
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, interruption.request) for number in signals} if main else {}
-    try:
-        yield interruption
-    except (KeyboardInterrupt, SystemExit):
-        if distributed.is_main_process():
-            positions = [file_position(file) for file in store.files()[:1]]
-            where = "epoch {}, after {} steps".format(*positions[0]) if positions else "the beginning"
-            log(f"\nstopped. The same command goes on from {where}: its checkpoints are in {store.folder}")
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

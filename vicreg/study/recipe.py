@@ -4,7 +4,6 @@ It is what the row's pretraining depends on, the key of its checkpoints, the par
 description in its file of weights.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -128,38 +127,28 @@ def resolve(p: Params, row: str) -> Recipe:
 
 def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     """By the name of its file, what each stage but `pretrain` needs of params.yaml, and the digest of its code."""
-    roles, sizes = ("primary", "transfer"), p.sizes
+    sizes, seed, device = p.sizes, {"seed": p.seed}, {"device": p.device}
     fractions = sizes.fractions.model_dump()
-    datasets = {role: getattr(sizes, role) for role in roles}
-    settings: dict[str, dict[str, Any]] = {}
-    for role, name in datasets.items():
-        source = p.datasets[name]["source"]
-        settings[f"download-{role}"] = {
-            "dataset": name,
-            "source": source,
-            "params": p.source_params(name).model_dump(),
-            "fraction": max(fractions.values()),
-            "seed": p.seed,
-            "code": stage_code("download", [plugins.module_name("sources", source)]),
-        }
-    probes = [plugins.module_name("probes", name) for name in p.probes]
-    settings["split"] = {"protocol": p.protocol, "seed": p.seed, "fractions": fractions, "code": stage_code("split")}
-    settings["features"] = {"device": p.device, "code": stage_code("features")}
-    evaluated = {"seed": p.seed, "device": p.device}
-    settings["linear_eval"] = {**evaluated, "probes": p.probes, "code": stage_code("linear_eval", probes)}
-    settings["pair_loss"] = {**evaluated, **p.pair_loss.model_dump(), "code": stage_code("pair_loss")}
-    settings["neighbors"] = {"seed": p.seed, **p.neighbors.model_dump(), "code": stage_code("neighbors")}
-    settings["register"] = {"datasets": datasets, "rows": p.rows, "code": stage_code("register")}
-    settings["report"] = {
-        "study": p.study,
-        "seed": p.seed,
-        "protocol": p.protocol,
-        "datasets": datasets,
-        "rows": p.rows,
-        "sizes": {**sizes.model_dump(), "source": p.datasets[sizes.primary]["source"]},
-        "params": relevant(p),
-        "code": stage_code("report"),
+    datasets = {"primary": sizes.primary, "transfer": sizes.transfer}
+    sources = {role: p.datasets[name]["source"] for role, name in datasets.items()}
+    settings: dict[str, dict[str, Any]] = {
+        "split": {"protocol": p.protocol, **seed, "fractions": fractions},
+        "features": device,
+        "linear_eval": {**seed, **device, "probes": p.probes},
+        "pair_loss": {**seed, **device, **p.pair_loss.model_dump()},
+        "neighbors": {**seed, **p.neighbors.model_dump()},
+        "register": {"datasets": datasets, "rows": p.rows},
+        "report": {"study": p.study, **seed, "protocol": p.protocol, "datasets": datasets, "rows": p.rows}
+        | {"sizes": {**sizes.model_dump(), "source": sources["primary"]}, "params": relevant(p)},
     }
+    members = {"linear_eval": [plugins.module_name("probes", probe) for probe in p.probes]}
+    for role, name in datasets.items():
+        about = {"dataset": name, "source": sources[role], "params": p.source_params(name).model_dump()}
+        settings[f"download-{role}"] = {**about, "fraction": max(fractions.values()), **seed}
+        members[f"download-{role}"] = [plugins.module_name("sources", sources[role])]
+    for name, values in settings.items():
+        code = code_digest.digest(f"stages.{name.partition('-')[0]}", *members.get(name, ()))
+        settings[name] = {**values, "code": code}
     return settings
 
 
@@ -171,10 +160,6 @@ def relevant(p: Params) -> dict[str, Any]:
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
     used["policies"] = {entry.policy for entry in entries if entry.policy}
     return {k: {n: v for n, v in value.items() if n in used[k]} if k in used else value for k, value in values.items()}
-
-
-def stage_code(stage: str, members: Iterable[str] = ()) -> str:
-    return code_digest.digest(f"stages.{stage}", *members)
 
 
 def write(values: Any, path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM during a training: its state is saved first."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vicreg.engine import distributed
+from vicreg.jobs.run_store import RunStore, file_position
+
+
+class Interruption:
+    """Ctrl-C or SIGTERM: they end a training after the step under way, its state saved; a second one at once."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+
+    def request(self, number: int, frame: Any) -> None:
+        if self.requested:
+            self.check()
+        self.requested = number
+
+    def check(self) -> None:
+        if self.requested == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.requested:
+            raise SystemExit(128 + self.requested)
+
+
+@contextmanager
+def interruptible(store: RunStore, log: Callable[[str], None]) -> Iterator[Interruption]:
+    """Let Ctrl-C and SIGTERM wait for `Interruption.check`, and say how to go on."""
+    interruption, signals = Interruption(), (signal.SIGINT, signal.SIGTERM)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, interruption.request) for number in signals} if main else {}
+    try:
+        yield interruption
+    except (KeyboardInterrupt, SystemExit):
+        if distributed.is_main_process():
+            positions = [file_position(file) for file in store.files()[:1]]
+            where = "epoch {}, after {} steps".format(*positions[0]) if positions else "the beginning"
+            log(f"\nstopped. The same command goes on from {where}: its checkpoints are in {store.folder}")
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
