@@ -16,7 +16,7 @@ INK, FAINT, GRAY = "#333333", "#dddddd", "#777777"  # the first two as in that f
 # Okabe and Ito, Color Universal Design, 2008: distinct with every kind of color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # After Tol's muted scheme: ten classes, which differ in marker too, all dark enough to be seen on white.
-CLASS_COLORS = ("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255")
+CLASS_COLORS: tuple[str, ...] = ("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255")
 CLASS_COLORS += ("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555")
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 MARKER_SIZES = {"s": 0.85, "D": 0.75, "*": 1.4, "P": 1.1, "X": 1.1} | dict.fromkeys("o^v<>", 1.0)  # look equal
