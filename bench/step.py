@@ -65,14 +65,14 @@ def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int
             loss.backward()
             optimizer.step()
         loss.item()  # waits for the device
-        return len(loader) * (row.batch_size or 0)
+        return len(loader) * row.batch_size
 
     return epoch
 
 
 def engine(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable:
     """Return a function that trains one epoch in ours."""
-    positions, size = np.arange(len(pixels)), row.batch_size or 1
+    positions, size = np.arange(len(pixels)), row.batch_size
     state = trainer.build_state(row, pixels, positions, device)
     epochs = trainer.run(row, state, Loader(pixels, positions, device))
 
@@ -88,7 +88,7 @@ def views_only(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callabl
     generator, policy = torch.Generator(device).manual_seed(0), row.view_policy()
 
     def epoch() -> int:
-        for batch in images.split(row.batch_size or 1):
+        for batch in images.split(row.batch_size):
             views = make_views(batch, policy, generator)
         views.sum().item()
         return len(images)

@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages import log, param, paths, recipe, run, scratch, timed, write_json, write_seconds
 from vicreg.data import images
 from vicreg.engine import devices, distributed
@@ -21,23 +23,24 @@ def main(row: str) -> None:
     if what.code != what.current_code():
         raise ValueError(f"the code of {row} is not that of its recipe: run `dvc repro recipes` first")
     distributed.set_local_device()
-    device = devices.choose_device(what.device or "cpu")
+    device = devices.choose_device(what.device)
     if what.not_run or not what.trains:
         with timed(f"pretrain-{row}", devices.device_name(device)):
             save_without_training(what)
         return
-    devices.set_threads(what.threads or "auto", log)
+    devices.set_threads(what.threads, log)
     if distributed.started_by_torchrun():
         with distributed.process_group(device) as own:
             train(what, own)
         return
-    count = devices.choose_num_processes(what.num_processes or 1, device, what.batch_size or 1)
+    count = devices.choose_num_processes(what.num_processes, device, what.batch_size)
     if count == 1:
-        train(what, devices.with_index(device))
+        train(what, torch.empty(0, device=device).device)  # with its number, as tensors on it have
         return
     from vicreg.jobs.launch import launch  # torchrun costs seconds, and only several processes need it
 
-    pretrain.wait(job(what, device), count)
+    with job(what, device).store(count).lock():  # no other process has the run that so many are about to share
+        pass
     launch(count, "stages.pretrain", row)
 
 

@@ -1,4 +1,4 @@
-"""YAML as DVC reads and writes it: 1.2, plain values, and text that stays text."""
+"""YAML as DVC writes it, read as YAML 1.2 and written so that everyone reads the same."""
 
 import math
 from io import StringIO
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml as pyyaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -34,8 +35,11 @@ from vicreg.io import yaml
         ("", None),
         ("yes", "yes"),
         ("off", "off"),
+        ("1_000", "1_000"),
         ("1:30", "1:30"),
+        ("2026-11-25", "2026-11-25"),
         ("'1e-05'", "1e-05"),
+        ("0b1", "0b1"),
         ("1e", "1e"),
     ],
 )
@@ -53,9 +57,10 @@ WORDS += ["2026-11-25", "1:30", "1_000", "12", "-1.5e+3", "0b1"]
 
 
 @pytest.mark.parametrize("word", [*WORDS, "", "- a", "a: b", "# a", " a ", "ä — é", "1\n", "a\nb"])
-def test_text_stays_text(word: str) -> None:
+def test_text_stays_text_for_all_readers(word: str) -> None:
     text = yaml.dumps({"key": word, word: 1})
     assert yaml.loads(text) == {"key": word, word: 1}
+    assert pyyaml.safe_load(text)["key"] == word
     assert YAML(typ="safe").load(StringIO(text))["key"] == word
 
 

@@ -133,7 +133,7 @@ def test_a_full_disk_is_an_error_and_the_last_one_stays_good(tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     last_line = done.stderr.strip().splitlines()[-1]
-    assert re.search(r"OSError: .*000005-.*\.ckpt cannot be written: File too large\..*Free some space", last_line)
+    assert re.search(r"OSError: .*000005-.*\.ckpt cannot be written: File too large\..*free some space", last_line)
     store = new_store(tmp_path)
     assert (store.load_latest() or {})["epoch"] == 4
     assert len(list(store.folder.iterdir())) == 1

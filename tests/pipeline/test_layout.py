@@ -104,3 +104,8 @@ def test_data_stages_start_without_torch() -> None:
     for stage in ("download", "split"):
         code = f"import stages.{stage}, sys; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0, stage
+
+
+def test_uv_run_does_not_compile_the_environment() -> None:
+    """With `compile-bytecode` each `uv run` walks through 20,000 files."""
+    assert "compile-bytecode" not in (ROOT / "pyproject.toml").read_text()

@@ -1,6 +1,7 @@
 """Parameters: what params.yaml may hold, and the one error for what it may not."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,9 @@ def test_a_mistake_in_a_member_is_told_before_anything_runs(monkeypatch: pytest.
     monkeypatch.setattr(VICReg, "forward", Method.forward)
     with pytest.raises(ParamsError, match=r"vicreg\.methods\.vicreg\.VICReg must define forward"):
         params.load(FILE)
+
+
+def test_the_published_files_are_named_as_their_authors_do() -> None:
+    """https://github.com/facebookresearch/vicreg, README, November 2026."""
+    names = re.findall(r"dl\.fbaipublicfiles\.com/vicreg/(\S+)", FILE.read_text())
+    assert names == ["resnet50.pth", "resnet50_fullckpt.pth"]

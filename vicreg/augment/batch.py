@@ -1,6 +1,7 @@
 """A batch of images as a method sees it: the only source of randomness in a training step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,20 +33,12 @@ class Batch:
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform numbers (n, *shape) in [0, 1), a row for each image: drawn for the whole batch, then cut."""
-        drawn = torch.rand((self.size, *shape), generator=self.generator, device=self.generator.device)
-        return drawn[self.rows]
+        return torch.rand((self.size, *shape), generator=self.generator, device=self.generator.device)[self.rows]
 
     def views(self, count: int, *, policy: Policy | None = None) -> Tensor:
         """Draw `count` views of each image, by the batch's policy or another; see `views.make_views`.
 
         Returns (count * n, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
         """
-        return make_views(
-            self.images,
-            policy or self.policy,
-            self.generator,
-            count=count,
-            of=self.size,
-            rows=self.rows,
-            compiled=self.compiled,
-        )
+        whole: Any = {"of": self.size, "rows": self.rows, "compiled": self.compiled}
+        return make_views(self.images, policy or self.policy, self.generator, count=count, **whole)

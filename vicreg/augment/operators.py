@@ -19,18 +19,10 @@ def per_image(values: Tensor) -> Tensor:
 
 
 def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Map the rows and the columns of every image by matrices of its own.
+    """Map rows and columns of images (N, 3, H, W) by matrices of each image's own, (N, H', H) and (N, W', W).
 
-    Both operators that mix pixels are separable, and a batched matrix product runs at the speed of the
-    hardware where a gather would not.
-
-    Args:
-        images: (N, 3, H, W).
-        rows: (N, H', H), output row from input rows.
-        columns: (N, W', W), output column from input columns.
-
-    Returns:
-        (N, 3, H', W').
+    Both operators that mix pixels are separable, and a batched matrix product runs at the speed of the hardware where a
+    gather would not. Returns (N, 3, H', W').
     """
     n, channels, height, width = images.shape
     across = torch.bmm(images.reshape(n, channels * height, width), columns.transpose(1, 2))
@@ -46,15 +38,8 @@ def resize_weights(
     the crop are dropped and the others renormalised. A crop is never longer than the axis, so nothing shrinks
     and the kernel needs no widening, which is all that antialiasing would do.
 
-    Args:
-        start: (N,) first pixel of the crop.
-        length: (N,) pixels in the crop, from 1 to `size`.
-        size: pixels of the axis, before and after.
-        interpolation: "bilinear" or "bicubic".
-        mirror: (N,) bool, whether to reverse the axis afterwards, which costs nothing here.
-
-    Raises:
-        ValueError: for another interpolation.
+    start, length: (N,) first pixel of the crop, and its pixels, from 1 to `size`. interpolation: "bilinear" or
+    "bicubic"; raises ValueError for others. mirror: (N,) bool, whether to reverse the axis, which costs nothing here.
     """
     pixel = torch.arange(size, device=start.device, dtype=torch.float32)
     target = pixel if mirror is None else torch.where(mirror.view(-1, 1), size - 1 - pixel, pixel)
@@ -81,12 +66,9 @@ def _cubic(distance: Tensor) -> Tensor:
 
 
 def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
-    """Matrices (N, size, size) that blur an axis with a Gaussian, reflected at its ends.
+    """Matrices (N, size, size) that blur an axis of `size` pixels with a Gaussian, reflected at its ends.
 
-    Args:
-        sigma: (N,) standard deviation in pixels.
-        kernel: odd number of taps, at most 2 * size - 1.
-        size: pixels of the axis.
+    sigma: (N,) standard deviation in pixels; kernel: odd number of taps, at most 2 * size - 1.
     """
     offset = torch.arange(kernel, device=sigma.device) - kernel // 2
     taps = torch.softmax(-0.5 * (offset / sigma.view(-1, 1)) ** 2, dim=1)  # (N, kernel)

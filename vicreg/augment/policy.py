@@ -110,14 +110,9 @@ class ViewParams:
 
 
 def sample(n: int, size: tuple[int, int], policy: Policy, view: int, generator: torch.Generator) -> ViewParams:
-    """Draw the parameters of one view of `n` images.
+    """Draw the parameters of one view of `n` images, on the device of the generator, the only source of randomness.
 
-    Args:
-        n: number of images.
-        size: their height and width in pixels.
-        policy: the numbers to draw with.
-        view: 0 for the first view, 1 for the second.
-        generator: the only source of randomness; the parameters lie on its device.
+    size: their height and width in pixels; view: 0 for the first view, 1 for the second.
     """
     p = policy
     strengths = (p.brightness, p.contrast, p.saturation, p.hue)
@@ -144,7 +139,7 @@ def sample_boxes(n: int, size: tuple[int, int], policy: Policy, generator: torch
     area = _uniform((n, 10), policy.scale_min, policy.scale_max, generator) * (size[0] * size[1])
     ratio = _uniform((n, 10), math.log(policy.ratio_min), math.log(policy.ratio_max), generator).exp_()
     sides = ((area / ratio).sqrt_().round_().long(), (area * ratio).sqrt_().round_().long())
-    fits = _between(sides[0], size[0]) & _between(sides[1], size[1])  # (n, 10)
+    fits = (sides[0] > 0) & (sides[0] <= size[0]) & (sides[1] > 0) & (sides[1] <= size[1])  # (n, 10)
     first, none = fits.byte().argmax(1, keepdim=True), ~fits.any(1)
     corners, lengths = [], []
     for side, full, central in zip(sides, size, _central_crop(size, policy), strict=True):
@@ -155,10 +150,6 @@ def sample_boxes(n: int, size: tuple[int, int], policy: Policy, generator: torch
         corners.append(torch.where(none, room // 2, corner))
         lengths.append(length)
     return torch.stack(corners + lengths, dim=1)
-
-
-def _between(side: Tensor, full: int) -> Tensor:
-    return (side > 0) & (side <= full)
 
 
 def _central_crop(size: tuple[int, int], policy: Policy) -> tuple[int, int]:

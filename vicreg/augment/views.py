@@ -44,8 +44,7 @@ def make_views(
             several processes that share one get the views that one process would.
         compiled: whether `torch.compile` translates the operators; the drawing stays as it is.
 
-    Returns:
-        (count * N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
+    Returns (count * N, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
     """
     n, _, height, width = images.shape
     first, *others = [
@@ -61,15 +60,9 @@ def _compiled_apply() -> Callable[..., Tensor]:
 
 
 def apply(images: Tensor, drawn: ViewParams, policy: Policy) -> Tensor:
-    """Make one view of each image from drawn parameters.
+    """Make one view (N, 3, H, W) float32 in [0, 1] of each image (N, 3, H, W) uint8 from parameters on its device.
 
-    Args:
-        images: (N, 3, H, W) uint8.
-        drawn: parameters of N images, on their device.
-        policy: for what is not drawn: interpolation, size of the blur, threshold.
-
-    Returns:
-        (N, 3, H, W) float32 in [0, 1].
+    policy: for what is not drawn: interpolation, size of the blur, threshold.
     """
     d = drawn
     x = _crop_and_flip(images, d, policy.interpolation)

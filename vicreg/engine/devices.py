@@ -9,19 +9,13 @@ import torch
 def choose_device(name: str) -> torch.device:
     """Return the device of this name, or for "auto" a GPU where there is one; raises ValueError if it is not there."""
     if name == "auto":
-        kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        return torch.device(next((kind for kind, there in kinds.items() if there), "cpu"))
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split(". ")[0].splitlines()[0]
         raise ValueError(f"device = {name!r} cannot be used here: {reason}. Use `device: auto` or cpu.") from error
     return torch.device(name)
-
-
-def with_index(device: torch.device) -> torch.device:
-    """The device with its number: tensors on "cuda" say that they are on "cuda:0", which is not equal to it."""
-    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -10,10 +10,6 @@ from torch import Tensor
 from vicreg.nn.method import Method
 
 
-class StateError(RuntimeError):
-    """A checkpoint does not fit the method and optimizer that are to go on from it."""
-
-
 @dataclass
 class TrainState:
     """Weights, optimizer, generators, and where in which epoch the training stands.
@@ -69,7 +65,7 @@ class TrainState:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, or from a finished run's weights; raises StateError where it does not fit."""
+        """Go on from a checkpoint, or from a finished run's weights; raises ValueError where it does not fit."""
         try:
             self.method.load_state_dict(state["method"])
             if "optimizer" in state:  # a finished run has no more need of the rest
@@ -79,7 +75,7 @@ class TrainState:
             if "cuda_generator" in state:
                 torch.cuda.set_rng_state(state["cuda_generator"], self.generator.device)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise StateError(f"the checkpoint is of another architecture: {error}\nRemove its folder.") from error
+            raise ValueError(f"the checkpoint is of another architecture: {error}\nRemove its folder.") from error
         self.epoch, self.step = state["epoch"], state["step"]
         if self.step:
             device = self.generator.device

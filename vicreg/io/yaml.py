@@ -1,18 +1,39 @@
-"""YAML as DVC reads and writes it, by the library that it uses: version 1.2, so that 1e-05 is a number."""
+"""YAML by PyYAML, with the numbers and words of version 1.2 as DVC writes them: 1e-05 is a number, `yes` a text."""
 
-from io import StringIO
+import re
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
+
+
+class Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (as PyYAML has it)
+
+
+class Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        return super().increase_indent(flow, False)  # lists too, as DVC does
+
+
+for tag, pattern in {  # YAML 1.2.2, section 10.3.2, tried in this order
+    "null": "~|null|Null|NULL|",
+    "bool": "true|True|TRUE|false|False|FALSE",
+    "int": "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "merge": "<<",
+}.items():
+    for kind in (Loader, Dumper):  # which puts text in quotes that either version of YAML takes for something else
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})\Z"), None)
+BASES = {"0o": 8, "0x": 16}
+Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value, BASES.get(node.value[:2], 10)))
 
 
 def loads(text: str | bytes, origin: str = "the text") -> Any:
     """Return the values in a text; raises ValueError that names `origin` and the line."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else str(error)
         raise ValueError(f"{origin} cannot be read as YAML: {line}") from error
@@ -25,9 +46,4 @@ def load(path: Path | str) -> Any:
 
 def dumps(values: Any) -> str:
     """Plain values as text, keys in their order, floats so that `load` gives them back."""
-    writer: Any = YAML(typ="safe", pure=True)
-    stream = StringIO()
-    writer.default_flow_style, writer.width, writer.sort_base_mapping_type_on_output = False, 120, False
-    writer.indent(sequence=4, offset=2)
-    writer.dump(values, stream)
-    return stream.getvalue()
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)

@@ -21,14 +21,10 @@ def launch(count: int, module: str, *args: str) -> None:
     """
     with TemporaryDirectory() as folder:
         os.environ |= environment_variables(Path(folder), count)
-        arguments = [
-            "--nnodes=1",
-            "--rdzv-backend=c10d",
-            f"--rdzv-endpoint={folder}/agent",
-            "--rdzv-conf=store_type=file",
-        ]
+        options = ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-conf=store_type=file", "--monitor-interval=0.5"]
+        options += [f"--rdzv-endpoint={folder}/agent", f"--nproc-per-node={count}", "--module", module]
         try:
-            torchrun([f"--nproc-per-node={count}", *arguments, "--monitor-interval=0.5", "--module", module, *args])
+            torchrun([*options, *args])
         except ChildFailedError as error:
             raise LaunchError(describe_failure(error, count)) from None
         except SignalException as error:

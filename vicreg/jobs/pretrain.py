@@ -72,15 +72,17 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
     """
     store = job.store(distributed.world_size())
     with (
-        loop.reraise_oom(job.recipe.batch_size or 0),
+        loop.reraise_oom(job.recipe.batch_size),
         main_process_only(store.lock),
         main_process_only(lambda: mlflow_run(job, store)) as tracked,
         interruptible(store, job.log) as interruption,
     ):
         state = trainer.build_state(job.recipe, job.images.pixels, job.positions, job.device)
         checkpoint = load_checkpoint(store)
-        result = checkpoint["result"] if checkpoint else result_header(job)
+        about = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
+        result: dict[str, Any] = {**about, "history": [], "online": [], "train_seconds": 0.0}
         if checkpoint:
+            result = checkpoint["result"]
             state.load_state_dict(checkpoint)
         began = time.monotonic() - result["train_seconds"]
 
@@ -103,8 +105,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             log_metrics(tracked, result, since=int(record["epoch"]))
             job.log(format_epoch(job.recipe, result))
         result["train_seconds"] = round(time.monotonic() - began, 2)
-        finished = {"method": state.method.state_dict(), "epoch": (job.recipe.epochs or 0) + 1, "step": 0}
-        store.finish({**finished, "result": result})
+        store.finish({**state.state_dict(), "result": result})
         if not is_current():
             raise RecipeChangedError(
                 f"the recipe or the code of {job.recipe.row} changed while it was pretrained, and DVC would record the "
@@ -113,18 +114,6 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             )
         tracked.artifact(save(state.method, result), "weights")
         tracked.tag("weights", weights.digest(state.method.encoder))
-
-
-def wait(job: Job, num_processes: int) -> None:
-    """Block until no other process holds the run that so many processes are about to share."""
-    with job.store(num_processes).lock():
-        pass
-
-
-def result_header(job: Job) -> dict[str, Any]:
-    """What a result says before any epoch."""
-    images = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
-    return {**images, "history": [], "online": [], "train_seconds": 0.0}
 
 
 def main_process_only(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
@@ -189,14 +178,14 @@ NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", "embedding_std", "em
 def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
     """What a person reads of the last epoch, warnings of collapse included."""
     record, online = result["history"][-1], result["online"]
-    left = ((recipe.epochs or 0) - record["epoch"]) * record["seconds"] / 60
+    left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
     parts = [f"epoch {record['epoch']:.0f}/{recipe.epochs}: {record['images_per_second']:,.0f} images/s"]
     parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in NOT_TERMS)]
     if "effective_rank" in record:
         parts.append(f"effective rank {record['effective_rank']:.1f}")
     if online and online[-1]["epoch"] == record["epoch"]:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
-    max_rank = min(2 * (recipe.batch_size or 0), recipe.method.get("projector_width", 0) or 2**31)
+    max_rank = min(2 * recipe.batch_size, recipe.method.get("projector_width", 0) or 2**31)
     return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
 
 

@@ -17,7 +17,7 @@ from vicreg.study.recipe import Recipe
 
 def build_state(recipe: Recipe, pixels: np.ndarray, positions: np.ndarray, device: torch.device) -> TrainState:
     """Return the state before the first step; pixels, positions: see `build_method`."""
-    assert recipe.optimizer and recipe.batch_size
+    assert recipe.optimizer is not None  # as in every recipe that trains
     method: Any = build_method(recipe, pixels, positions).to(device).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(method, recipe.optimizer, recipe.batch_size)
     return TrainState(method, optimizer, torch.Generator(device).manual_seed(recipe.seed))
@@ -25,12 +25,11 @@ def build_state(recipe: Recipe, pixels: np.ndarray, positions: np.ndarray, devic
 
 def computed_with(recipe: Recipe, device: torch.device, num_images: int) -> dict[str, Any]:
     """What the recipe leaves to the machine, and shapes the last bits: device, precision, compilation."""
-    assert recipe.batch_size and recipe.epochs and recipe.precision
     steps = num_images // recipe.batch_size * recipe.epochs
     return {
         "device": device.type,
         "dtype": str(devices.choose_dtype(recipe.precision, device)),
-        "compiled": devices.choose_compile(recipe.compile or False, device, steps),
+        "compiled": devices.choose_compile(recipe.compile, device, steps),
         "torch": torch.__version__,
     }
 
@@ -39,7 +38,7 @@ def run(
     recipe: Recipe, state: TrainState, loader: Loader, after_step: Callable[[TrainState], None] = lambda state: None
 ) -> Iterator[dict[str, float]]:
     """Train; yields and raises what `vicreg.engine.loop.train` does."""
-    assert recipe.schedule and recipe.epochs and recipe.batch_size and recipe.precision
+    assert recipe.schedule is not None
     device = state.generator.device
     config = LoopConfig(
         epochs=recipe.epochs,

@@ -130,6 +130,8 @@ class Params(Section):
             self.source_params(name)
         for name, values in self.probes.items():
             member_params("probes", name, values, f"probes.{name}")
+        for family, name in [("methods", n) for n in self.methods] + [("backbones", n) for n in self.backbones]:
+            member_class(family, name)
         for name in self.encoders:
             self.sections(name)
         return self

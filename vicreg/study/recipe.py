@@ -48,14 +48,14 @@ class Recipe(Section):
     policy: dict[str, Any] | None = None
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    online_eval_every: int | None = None
-    device: str | None = None
-    precision: str | None = None
-    compile: bool | str | None = None
-    num_processes: int | str | None = None
-    threads: int | str | None = None
+    epochs: int = 0
+    batch_size: int = 0
+    online_eval_every: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    compile: bool | str = False
+    num_processes: int | str = 1
+    threads: int | str = "auto"
 
     @property
     def trains(self) -> bool:
@@ -77,7 +77,7 @@ class Recipe(Section):
 
     def values(self) -> dict[str, Any]:
         """As plain values, without what is not there."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
     def current_code(self) -> str:
         """The digest of the code as it is now."""
