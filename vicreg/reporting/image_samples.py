@@ -44,7 +44,7 @@ class Samples:
     name: of the dataset. originals: M images.
     views: by policy and its rows (M, K, H, W, 3) uint8, first and second views in turn.
     neighbors: test images, each with the nearest training images by row of the study, nearest first.
-    pairs: by row of the study, the pairs of its pair loss.
+    pairs: by row of the study, the pairs of its pair loss, of images of the dataset `probed`.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Samples:
     views: dict[str, np.ndarray] = field(default_factory=dict)
     neighbors: list[tuple[Sample, dict[str, list[Sample]]]] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    probed: str = ""
 
 
 def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndarray]) -> Samples:
@@ -63,7 +64,8 @@ def gather(study: Study, data: Mapping[str, Images], split: Mapping[str, np.ndar
     pixels = np.stack([sample.pixels for sample in originals])
     views = {name: sample_views(pixels, policy, study.seed) for name, policy in policies(study).items()}
     pairs = {row: list(_pairs(e, data, split)) for row, e in study.pair_losses.items() if "anchor_views" in e}
-    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs)
+    probed = (study.labeled or study.datasets)[0].name
+    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs, probed)
 
 
 def policies(study: Study) -> dict[str, Policy]:

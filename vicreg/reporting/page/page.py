@@ -24,7 +24,8 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     renderer, templates = FigureRenderer(), html.environment()
     assert templates.loader is not None
     script, css = (templates.loader.get_source(templates, name)[0] for name in ("sort.js", "page.css"))
-    data = {"answer": study.labeled, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
+    probed = study.labeled[:1] or study.datasets[:1]  # whose images pairs and online evaluations are of
+    data = {"answer": study.labeled, "online": probed, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
     drawings = {name: renderer.figure(figure, data.get(name, study.datasets[:1])) for name, figure in figures.items()}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     mistakes = [(say("about", dataset), tables.mistakes(study, dataset)) for dataset in study.labeled]
@@ -35,6 +36,7 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
         csp=content_security_policy(script),
         figures=drawings,
         samples=samples,
+        about_probed=say("about", probed[0]),
         legend={row: renderer.legend_sample(row, line.line(3)) for row, line in style.styles(study.rows).items()},
         absent=[line_plots.LABELS[name] for name in INDICATORS if name not in figures["collapse"].keys],
         maps=list(maps.values()),
