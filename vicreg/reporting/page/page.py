@@ -25,7 +25,8 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     assert templates.loader is not None
     script, css = (templates.loader.get_source(templates, name)[0] for name in ("sort.js", "page.css"))
     probed = study.labeled[:1] or study.datasets[:1]  # whose images pairs and online evaluations are of
-    data = {"answer": study.labeled, "online": probed, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
+    data = {"answer": study.labeled, "online": probed}
+    data |= {f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}
     drawings = {name: renderer.figure(figure, data.get(name, study.datasets[:1])) for name, figure in figures.items()}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     mistakes = [(say("about", dataset), tables.mistakes(study, dataset)) for dataset in study.labeled]
