@@ -1,6 +1,7 @@
 """Pixels, methods, states and configurations so small that a test trains them in a moment."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from vicreg.engine import optimizers
 from vicreg.engine.loader import Loader
 from vicreg.engine.loop import LoopConfig, train
 from vicreg.engine.train_state import TrainState
-from vicreg.io import plugins
+from vicreg.io import plugins, yaml
 from vicreg.methods import vicreg
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 
+ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 POLICY = Policy(scale_min=0.2, flip=0.5, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur=(1, 0))
 SIZES = {"projector_width": 8}  # small values of members' parameters, by their names
@@ -35,12 +37,20 @@ def params(section: Any, **changes: Any) -> Any:
     return section(**{name: value for name, value in SIZES.items() if name in section.model_fields} | changes)
 
 
+def member_params(name: str, **changes: Any) -> Any:
+    """Parameters of a method: as `params`, and as params.yaml has them where there is no default."""
+    section = plugins.member_class("methods", name, Method).Params
+    written = yaml.load(ROOT / "params.yaml")["methods"].get(name, {})
+    required = {key for key, field in section.model_fields.items() if field.is_required()} - SIZES.keys()
+    return params(section, **({key: written[key] for key in required & written.keys()} | changes))
+
+
 def method(name: str = "vicreg", width: int = 2, num_images: int = 50, seed: int = 0, **changes: Any) -> Any:
     """A method of this name on a tiny encoder."""
     member = plugins.member_class("methods", name, Method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = member(encoder(width), params(member.Params, **changes), num_images=num_images)
+        made = member(encoder(width), member_params(name, **changes), num_images=num_images)
         made.initialize()
     return made
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vicreg.augment.policy import Policy
-from vicreg.engine.loop import TrainingError, check_finite_weights, reraise_oom, set_lr
+from vicreg.engine.loop import TrainingError, check_finite_weights, loss_of, reraise_oom, set_lr
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 
@@ -185,3 +185,17 @@ def test_bfloat16_trains_close_to_float32() -> None:
         for dtype in (torch.float32, torch.bfloat16)
     ]
     assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "got"),
+    [
+        ({"contrast": torch.ones((), requires_grad=True)}, "a dictionary of contrast"),
+        ({"loss": torch.ones(3, requires_grad=True)}, "a dictionary of loss"),
+        ({"loss": torch.ones(())}, "a dictionary of loss"),
+        (torch.ones((), requires_grad=True), "Tensor"),
+    ],
+)
+def test_a_forward_without_a_loss_is_one_clear_error(outputs: Any, got: str) -> None:
+    with pytest.raises(TrainingError, match=rf"Method\.forward returned {got}; it must return a dictionary"):
+        loss_of(outputs, Method(tiny.encoder(), None, num_images=1))

@@ -52,3 +52,13 @@ def test_a_member_has_exactly_one_class(text: str, count: int, tmp_path: Path, m
     else:
         with pytest.raises(TypeError, match=f"must define one subclass of Backbone, not {count}"):
             plugins.member_class("backbones", "toy", Backbone)
+
+
+def test_a_member_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "broken_member.py").write_text("weight: Positive = Positif\n")
+    monkeypatch.setattr(plugins, "PACKAGE", tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "methods"))
+    monkeypatch.setattr(plugins, "module_name", lambda family, name: name)
+    with pytest.raises(ImportError, match=r"vicreg/methods/broken_member\.py cannot be imported: NameError: name 'Pos"):
+        plugins.member("methods", "broken_member")

@@ -54,7 +54,7 @@ def copies(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_is_one_class_with_parameters_of_its_own(name: str) -> None:
     member = plugins.member_class("methods", name, Method)
-    params = tiny.params(member.Params)
+    params = tiny.member_params(name)
     assert member.Params.model_validate(params.model_dump()) == params
     assert member.not_run(params) is None or not member.trains
     assert all(isinstance(part, str) and "." not in part for part in member.kept)

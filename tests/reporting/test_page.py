@@ -282,6 +282,9 @@ def test_a_study_on_unlabeled_images_shows_views_and_training() -> None:
     tree = Tree(text)
     assert tree.all("h3")[0][2] == "Holidays 2"
     assert len(tree.all("section")) == 10
+    assert "has nearest neighbors, because Holidays has no labels" in text
+    online = text.index("Top-1 of a linear probe trained now and then")
+    assert "Holidays 2: " in text[online : online + 150]
     assert "On Holidays 2, <code>cifar_aug</code> reaches" in text.replace("\n", " ")
     assert [str(attrs["width"]) for _, attrs, _ in tree.all("img")][:5] == ["48"] * 5
 

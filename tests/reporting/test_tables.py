@@ -313,5 +313,5 @@ def test_a_probe_at_chance_is_named() -> None:
     report = fakes.study({"random": 0.3, "x": 0.5})
     report.evaluations["x"]["datasets"]["primary"]["probes"]["linear"]["at_chance"] = True
     assert content.notes(report, report.datasets[0], {}) == [
-        "`x` cannot be told from chance by the probe linear, which separate synthetic features."
+        "`x` cannot be told from chance by the probe linear, which separates synthetic features."
     ]

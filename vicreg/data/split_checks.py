@@ -50,7 +50,13 @@ def check(split: Split, data: Mapping[str, Images], protocol: str) -> None:
     for name, positions in split.items():
         images = data[name.partition("/")[0]]
         valid = np.isin(positions, np.arange(len(images)))
-        if not len(positions) or not valid.all() or len(np.unique(positions)) < len(positions):
+        if not len(positions):
+            fraction = "pretrain" if name.endswith("/pretrain") else "probe"
+            raise ValueError(
+                f"the split: `{name}` holds none of the {len(images):,} images of {images.name}: take more from the "
+                f"source, or raise the fraction `{fraction}`"
+            )
+        if not valid.all() or len(np.unique(positions)) < len(positions):
             raise ValueError(f"the split: `{name}` must hold different positions below {len(images)}; {RERUN_HINT}")
         if absent := set(range(len(images.classes))) - {*images.labels[positions]} if "/probe" in name else set():
             few = ", ".join(repr(images.classes[label]) for label in sorted(absent)[:5])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from vicreg.augment.policy import Policy
 from vicreg.engine import collapse, ddp, distributed
 from vicreg.engine.loader import Loader
 from vicreg.engine.train_state import TrainState
+from vicreg.nn.method import Method
 
 HINT = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")  # in errors that have no type of their own
@@ -76,7 +78,7 @@ def train(
                 inputs = method.inputs(batch)
             with autocast(device, config.dtype):
                 outputs = forward(inputs)
-            outputs["loss"].backward()
+            loss_of(outputs, method).backward()
             method.before_step(progress)
             lr = set_lr(state.optimizer, config.schedule(step))
             state.optimizer.step()
@@ -98,6 +100,18 @@ def train(
         check_collapse(record, epoch)
         after_step(state)
     bar.close()
+
+
+def loss_of(outputs: Any, method: Method) -> Tensor:
+    """The loss in what `forward` returned; raises TrainingError where there is none."""
+    loss = outputs.get("loss") if isinstance(outputs, dict) else None
+    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+        got = f"a dictionary of {', '.join(map(str, outputs))}" if isinstance(outputs, dict) else type(outputs).__name__
+        raise TrainingError(
+            f"{type(method).__name__}.forward returned {got}; it must return a dictionary in which `loss` is a tensor "
+            "without dimensions that has a gradient"
+        )
+    return loss
 
 
 def progress_bar(config: LoopConfig, steps: int, done: int) -> tqdm:

@@ -27,11 +27,15 @@ def module_name(family: str, name: str) -> str:
 
 
 def member(family: str, name: str) -> ModuleType:
-    """Import the member of this name; raises LookupError that lists the choices."""
+    """Import the member of this name; raises LookupError that lists the choices, ImportError that names its file."""
+    folder = "vicreg/" + FAMILIES[family].replace(".", "/")
     if name not in names(family):
-        folder = "vicreg/" + FAMILIES[family].replace(".", "/")
         raise LookupError(f"there is no {name!r} in {folder}/; choose from {', '.join(names(family))}")
-    return import_module(module_name(family, name))
+    try:
+        return import_module(module_name(family, name))
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ImportError(f"{folder}/{name}.py cannot be imported: {problem}") from error
 
 
 def member_class(family: str, name: str, base: type) -> Any:

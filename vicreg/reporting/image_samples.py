@@ -45,7 +45,7 @@ class Samples:
 
     name: of the dataset. originals: M images.
     views: by policy and its rows (M, K, H, W, 3) uint8, first and second views in turn.
-    pairs: by row of the study, the pairs of its pair loss.
+    pairs: by row of the study, the pairs of its pair loss, of images of the dataset `probed`.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Samples:
     views: dict[str, np.ndarray] = field(default_factory=dict)
     neighbors: list[Neighbors] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    probed: str = ""
 
 
 def gather(study: Study, data: Mapping[str, Images], split: Split) -> Samples:
@@ -64,7 +65,8 @@ def gather(study: Study, data: Mapping[str, Images], split: Split) -> Samples:
     pixels = np.stack([sample.pixels for sample in originals])
     views = {name: sample_views(pixels, policy, study.seed) for name, policy in policies(study).items()}
     pairs = {row: list(_pairs(e, data, split)) for row, e in study.pair_losses.items() if "anchor_views" in e}
-    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs)
+    probed = (study.labeled or study.datasets)[0].name
+    return Samples(primary.name, originals, views, _neighbors(study.neighbors, primary, split), pairs, probed)
 
 
 def policies(study: Study) -> dict[str, Policy]:

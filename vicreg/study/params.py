@@ -101,7 +101,10 @@ class Params(Section):
     def names_exist(self) -> Self:
         for key, value, allowed in self.references():
             if value not in allowed:
-                raise ValueError(f"{key} = {value!r}: allowed are {', '.join(sorted(allowed))}")
+                family = f"{key.rpartition('.')[2]}s"
+                known = family in plugins.FAMILIES and value in plugins.names(family)
+                hint = f"; {value} needs an entry below `{family}`" if known else ""
+                raise ValueError(f"{key} = {value!r}: allowed are {', '.join(sorted(allowed))}{hint}")
         return self
 
     def references(self) -> Iterator[tuple[str, str, Iterable[str]]]:

@@ -48,7 +48,7 @@ def pairs(samples: Samples) -> Figure:
         names = [f"{row} {pair.term} " * (k == 0) for row, pair in zip(samples.pairs, column, strict=True)]
         below = {(n, 0): f"{names[n]}{pair.loss:.3f}" for n, pair in enumerate(column)}
         blocks.append(Block(shortened(column[0].caption, 20), images, below))
-    return draw(blocks, f"{samples.name}: pairs of pictures and their loss, each with the encoder's own method")
+    return draw(blocks, f"{samples.probed}: pairs of pictures and their loss, each with the encoder's own method")
 
 
 def shortened(text: str, most: int = 9) -> str:

@@ -27,7 +27,9 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     """Return index.html; equal studies give equal text."""
     templates = html.environment()
     script = templates.get_template("sort.js").render()
-    data = {"answer": study.labeled, **{f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}}
+    probed = study.labeled[:1] or study.datasets[:1]  # whose images pairs and online evaluations are of
+    data = {"answer": study.labeled, "online": probed}
+    data |= {f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     return templates.get_template("page.html.j2").render(
         **content(study),
@@ -36,6 +38,7 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
         figures={name: drawn(name, figure, data.get(name, study.datasets[:1])) for name, figure in figures.items()},
         samples=samples,
         legend=key("row", {row: look.line(3) for row, look in style.styles(study.rows).items()}),
+        about_probed=say("about", probed[0]),
         absent=[line_plots.LABELS[name] for name in INDICATORS if name not in figures["collapse"].keys],
         maps=list(maps.values()),
         agreement=[say("agreement", code(row), entry) for row, entry in maps.items()],
