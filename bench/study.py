@@ -1,5 +1,6 @@
 """Seconds per stage of `dvc repro` on the embedded study: the work, and what starting the stage costs."""
 
+import json as json_module
 import os
 import re
 import subprocess
@@ -12,7 +13,6 @@ from typing import Annotated
 import typer
 
 from bench import report
-from stages import read_json
 
 HERE = Path(__file__).parent.parent
 
@@ -42,7 +42,7 @@ def main(json: Annotated[Path | None, typer.Option(help="Where to write the figu
         subprocess.run(["git", "clone", "--quiet", str(HERE), folder], check=True)
         whole = stage_seconds(Path(folder))
         files = Path(folder, "results", "embedded", "seconds").glob("*.json")
-        work = {entry["stage"]: entry["seconds"] for entry in map(read_json, files)}
+        work = {entry["stage"]: entry["seconds"] for entry in (json_module.loads(file.read_text()) for file in files)}
     rows, figures = [], {}
     for stage, seconds in whole.items():
         inside = work.get(stage.replace("@", "-"))

@@ -62,10 +62,6 @@ def write_json(path: Path, content: Any) -> None:
         stream.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 @contextmanager
 def timed(stage: str, device: str | None = None) -> Iterator[None]:
     """Write the seconds of the work inside, and the hardware, to results/<study>/seconds/<stage>.json."""

@@ -83,10 +83,7 @@ def train(what: Recipe, device: Any) -> None:
         write_json(paths().result(f"pretrain-{what.row}"), {"encoder": what.row, "recipe": what.values(), **result})
         return paths().model(what.row)
 
-    def is_current() -> bool:
-        return recipe(what.row) == what and what.code == what.current_code()
-
-    pretrain.run(job(what, device), is_current, save)
+    pretrain.run(job(what, device), lambda: recipe(what.row) == what and what.code == what.current_code(), save)
 
 
 if __name__ == "__main__":

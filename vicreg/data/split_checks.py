@@ -52,10 +52,8 @@ def check(split: Split, data: Mapping[str, Images], protocol: str) -> None:
         valid = np.isin(positions, np.arange(len(images)))
         if not len(positions):
             fraction = "pretrain" if name.endswith("/pretrain") else "probe"
-            raise ValueError(
-                f"the split: `{name}` holds none of the {len(images):,} images of {images.name}: take more from the "
-                f"source, or raise the fraction `{fraction}`"
-            )
+            advice = f"take more from the source, or raise the fraction `{fraction}`"
+            raise ValueError(f"the split: `{name}` holds none of the {len(images):,} images of {images.name}: {advice}")
         if not valid.all() or len(np.unique(positions)) < len(positions):
             raise ValueError(f"the split: `{name}` must hold different positions below {len(images)}; {RERUN_HINT}")
         if absent := set(range(len(images.classes))) - {*images.labels[positions]} if "/probe" in name else set():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")
 MIN_STD = 0.01  # of `embedding_std`, below which a training stops
 WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, share of the largest possible rank
 
@@ -43,8 +44,7 @@ def warnings(metrics: dict[str, float], max_rank: int) -> list[str]:
     """
     if "effective_rank" not in metrics:
         return []
-    std, correlation = metrics["embedding_std"], metrics["embedding_correlation"]
-    rank = metrics["effective_rank"]
+    std, correlation, rank = (metrics[name] for name in INDICATORS)
     lines = []
     if std < WARN_STD:
         lines.append(f"embeddings hardly differ (standard deviation {std:.3f}; 1 is even)")

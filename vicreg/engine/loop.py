@@ -17,6 +17,7 @@ from vicreg.engine.train_state import TrainState
 from vicreg.nn.method import Method
 
 HINT = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
+NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", *collapse.INDICATORS}  # in a record, beside the scalars
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")  # in errors that have no type of their own
 
 
@@ -104,25 +105,17 @@ def train(
 
 def loss_of(outputs: Any, method: Method) -> Tensor:
     """The loss in what `forward` returned; raises TrainingError where there is none."""
-    loss = outputs.get("loss") if isinstance(outputs, dict) else None
-    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+    if not isinstance(outputs, dict) or "loss" not in outputs:
         got = f"a dictionary of {', '.join(map(str, outputs))}" if isinstance(outputs, dict) else type(outputs).__name__
-        raise TrainingError(
-            f"{type(method).__name__}.forward returned {got}; it must return a dictionary in which `loss` is a tensor "
-            "without dimensions that has a gradient"
-        )
-    return loss
+        raise TrainingError(f"{type(method).__name__}.forward returned {got}; it must return one that has a `loss`")
+    return outputs["loss"]
 
 
 def progress_bar(config: LoopConfig, steps: int, done: int) -> tqdm:
     """A bar over the images of all epochs, in the main process where there is a terminal."""
-    return tqdm(
-        total=config.epochs * steps * config.batch_size,
-        initial=done * config.batch_size,
-        unit="img",
-        unit_scale=True,
-        disable=None if config.progress and distributed.is_main_process() else True,
-    )
+    size, silent = config.batch_size, not (config.progress and distributed.is_main_process())
+    total, done = config.epochs * steps * size, done * size
+    return tqdm(total=total, initial=done, unit="img", unit_scale=True, disable=silent or None)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:

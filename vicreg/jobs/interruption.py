@@ -1,7 +1,6 @@
 """Ctrl-C and SIGTERM during a training: its state is saved first."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +16,7 @@ class Interruption:
         self.requested: int | None = None
 
     def request(self, number: int, frame: Any) -> None:
-        if self.requested:
-            self.check()
+        self.check()
         self.requested = number
 
     def check(self) -> None:
@@ -31,9 +29,8 @@ class Interruption:
 @contextmanager
 def interruptible(store: RunStore, log: Callable[[str], None]) -> Iterator[Interruption]:
     """Let Ctrl-C and SIGTERM wait for `Interruption.check`, and say how to go on."""
-    interruption, signals = Interruption(), (signal.SIGINT, signal.SIGTERM)
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, interruption.request) for number in signals} if main else {}
+    interruption = Interruption()
+    before = {number: signal.signal(number, interruption.request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interruption
     except (KeyboardInterrupt, SystemExit):

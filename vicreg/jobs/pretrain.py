@@ -166,15 +166,12 @@ def log_metrics(tracked: runs.Run, result: dict[str, Any], since: int = 0) -> No
                 tracked.metrics(values, int(record["epoch"]))
 
 
-NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", "embedding_std", "embedding_correlation", "effective_rank"}
-
-
 def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
     """What a person reads of the last epoch, warnings of collapse included."""
     record, online = result["history"][-1], result["online"]
     left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
     parts = [f"epoch {record['epoch']:.0f}/{recipe.epochs}: {record['images_per_second']:,.0f} images/s"]
-    parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in NOT_TERMS)]
+    parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in loop.NOT_TERMS)]
     if "effective_rank" in record:
         parts.append(f"effective rank {record['effective_rank']:.1f}")
     if online and online[-1]["epoch"] == record["epoch"]:

@@ -76,6 +76,7 @@ def check_finite(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
+@torch.inference_mode()
 def extract_features(
     encoder: nn.Module,
     pixels: np.ndarray,
@@ -89,23 +90,11 @@ def extract_features(
     positions: (N,) of the images to represent, of which a batch is in memory at a time; all by default.
     Raises RuntimeError where that changed the encoder, ValueError where a representation is not finite.
     """
+    positions, features = np.arange(len(pixels)) if positions is None else positions, []
     with assert_frozen(encoder):
-        parts = list(representations(encoder, pixels, device, batch_size, positions))
-    return check_finite(torch.cat(parts).numpy())
-
-
-@torch.inference_mode()
-def representations(
-    encoder: nn.Module,
-    pixels: np.ndarray,
-    device: torch.device,
-    batch_size: int,
-    positions: np.ndarray | None = None,
-) -> Iterator[Tensor]:
-    """Yield the representations (B, D) float32 of each batch of images, on the CPU."""
-    positions = np.arange(len(pixels)) if positions is None else positions
-    encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
-    for start in range(0, len(positions), batch_size):
-        batch = torch.from_numpy(pixels[positions[start : start + batch_size]])
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else a GPU rounds convolutions to 10 bits
-            yield encoder(batch.to(device).permute(0, 3, 1, 2)).float().cpu()
+        encoder = encoder.to(device).to(memory_format=torch.channels_last).eval()
+        for start in range(0, len(positions), batch_size):
+            batch = torch.from_numpy(pixels[positions[start : start + batch_size]]).to(device).permute(0, 3, 1, 2)
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else GPUs round convolutions to 10 bits
+                features.append(encoder(batch).float().cpu())
+    return check_finite(torch.cat(features).numpy())
