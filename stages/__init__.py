@@ -22,8 +22,6 @@ from vicreg.study.paths import Paths as Paths
 if TYPE_CHECKING:
     from vicreg.study.recipe import Recipe
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep: spinning ones slow down all other work
-
 
 def param(name: str) -> Any:
     """A value at the top of params.yaml, for what shapes no result: the study's name, where checkpoints go."""
