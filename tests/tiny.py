@@ -1,6 +1,9 @@
 """Pixels, methods, states and configurations so small that a test trains them in a moment."""
 
+import os
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import torch
 
 from vicreg.augment.policy import Policy
 from vicreg.backbones import resnet18
-from vicreg.engine import optimizers
+from vicreg.engine import distributed, optimizers
 from vicreg.engine.loader import Loader
 from vicreg.engine.loop import LoopConfig, train
 from vicreg.engine.train_state import TrainState
@@ -100,6 +103,15 @@ def epochs(
     after_step: Callable[[TrainState], None] = lambda state: None,
 ) -> Iterator[dict[str, float]]:
     return train(begun, images or loader(), settings or config(), after_step)
+
+
+def one_of_two(rank: int, folder: str) -> AbstractContextManager[torch.device]:
+    """The process group of two processes that meet in a folder; called in a process of its own."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/rendezvous"
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    return distributed.process_group(CPU)
 
 
 def assert_same(one: Any, other: Any) -> None:

@@ -1,1 +1,1 @@
-"""What VICReg learns on CIFAR: views, objective, training, evaluation."""
+"""What self-supervised methods learn on CIFAR: views, objectives, training, evaluation."""

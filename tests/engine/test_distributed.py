@@ -1,7 +1,5 @@
 """Several processes take the steps of one, and batch norm sees the batches of all."""
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/rendezvous"
-    torch.set_num_threads(1)
-    warnings.simplefilter("error")
-    with distributed.process_group(tiny.CPU):
+    with tiny.one_of_two(rank, folder):
         torch.save({f.__name__: f() for f in (normalized, trained_locally, gathered)}, Path(folder) / f"{rank}.pt")
 
 

@@ -1,7 +1,5 @@
 """The contract of `vicreg.nn.method`, kept by every method: a new file in vicreg/methods/ is tested as it is."""
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from torch.multiprocessing.spawn import spawn
 from torch.utils._pytree import tree_map
 
 from vicreg.augment.batch import Batch
-from vicreg.engine import distributed
 from vicreg.engine.train_state import TrainState
 from vicreg.io import plugins, weights
 from vicreg.jobs.run_store import RunStore
@@ -108,11 +105,7 @@ def trained_in_double(name: str) -> dict[str, Any]:
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    os.environ["VICREG_RENDEZVOUS"] = f"file://{folder}/rendezvous"
-    torch.set_num_threads(1)
-    warnings.simplefilter("error")
-    with distributed.process_group(tiny.CPU):
+    with tiny.one_of_two(rank, folder):
         for name in filter(trains, NAMES):
             torch.save(trained_in_double(name), Path(folder) / f"{name}-{rank}.pt")
 
