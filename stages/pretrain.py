@@ -78,7 +78,10 @@ def save_without_training(what: Recipe) -> None:
 
 def train(what: Recipe, device: Any) -> None:
     def save(method: Method, result: dict[str, Any]) -> Path:
-        builders.save_method(paths().model(what.row), method, what)
+        if "collapsed" in result:
+            weights.save_not_run(paths().model(what.row), result["collapsed"])
+        else:
+            builders.save_method(paths().model(what.row), method, what)
         write_seconds(f"pretrain-{what.row}", result["train_seconds"], devices.device_name(device))
         write_json(paths().result(f"pretrain-{what.row}"), {"encoder": what.row, "recipe": what.values(), **result})
         return paths().model(what.row)

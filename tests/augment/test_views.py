@@ -71,9 +71,9 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def crop_by_torchvision(image: Tensor, box: list[int], interpolation: str) -> Tensor:
+def crop_by_torchvision(image: Tensor, box: list[int], interpolation: str, side: int | None = None) -> Tensor:
     mode = InterpolationMode(interpolation)
-    size = list(image.shape[1:])
+    size = [side, side] if side else list(image.shape[1:])
     return F.resized_crop(image, *box, size=size, interpolation=mode, antialias=True).clamp(0, 1)
 
 
@@ -107,12 +107,25 @@ def test_a_crop_equals_resized_crop(interpolation, size):
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("side", [7, 18, 40])
+def test_a_view_of_another_size_equals_resized_crop(interpolation, side):
+    images = random_images(60, 32, 32)
+    boxes = sample_boxes(60, (32, 32), Policy(scale_min=0.05), seeded())  # some shrink, some grow
+    x = images / 255
+    pairs = zip(x, boxes, strict=True)
+    theirs = torch.stack([crop_by_torchvision(image, box.tolist(), interpolation, side) for image, box in pairs])
+    close(apply(images, ViewParams(box=boxes), Policy(interpolation=interpolation), side), theirs)
+    whole = torch.stack([crop_by_torchvision(image, [0, 0, 32, 32], interpolation, side) for image in x])
+    close(apply(images, ViewParams(), Policy(interpolation=interpolation), side), whole)  # no crop is drawn
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_every_box_along_an_axis_equals_resized_crop(interpolation):
     side = 8
     boxes = [(top, 0, height, side) for height in range(1, side + 1) for top in range(side - height + 1)]
     images = random_images(len(boxes), side, side)
     rows = torch.tensor([box[0] for box in boxes]), torch.tensor([box[2] for box in boxes])
-    weights = operators.resize_weights(*rows, side, interpolation)
+    weights = operators.resize_weights(*rows, side, side, interpolation)
     columns = torch.eye(side).expand(len(boxes), side, side)
     ours = operators.separable(images / 255, weights, columns).clamp(0, 1)
     pairs = zip(images / 255, boxes, strict=True)
@@ -121,7 +134,7 @@ def test_every_box_along_an_axis_equals_resized_crop(interpolation):
 
 def test_an_unknown_interpolation_is_an_error():
     with pytest.raises(ValueError, match="not 'nearest'"):
-        operators.resize_weights(torch.zeros(1), torch.ones(1), 4, "nearest")
+        operators.resize_weights(torch.zeros(1), torch.ones(1), 4, 4, "nearest")
 
 
 @pytest.mark.parametrize(

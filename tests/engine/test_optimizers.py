@@ -61,6 +61,18 @@ def test_frozen_parameters_are_no_business_of_the_optimizer(name: str) -> None:
     }
 
 
+@pytest.mark.parametrize(("scale", "rate"), [(1e-4, 0.2), (1e4, None)])
+def test_with_trust_clip_the_rate_is_a_cap(scale: float, rate: float | None) -> None:
+    layer = nn.Linear(4, 3, bias=False)
+    section = tiny.optimizer("lars", 0.2, 0.0).model_copy(update={"momentum": 0.0, "trust_clip": True})
+    optimizer = optimizers.build_optimizer(layer, section, 256)
+    weight, gradient = layer.weight.detach().clone(), scale * torch.randn(3, 4)
+    layer.weight.grad = gradient.clone()
+    optimizer.step()
+    lr = rate or 0.001 * weight.norm() / gradient.norm()  # of small gradients the cap, of large ones LARS's own
+    torch.testing.assert_close(layer.weight.detach(), weight - lr * gradient)
+
+
 @pytest.mark.parametrize("decay", [0.01, 0.0])
 def test_lars_steps_as_its_paper_says(decay: float) -> None:
     layer = nn.Linear(4, 3, bias=False)

@@ -49,6 +49,24 @@ def test_another_run_of_what_is_finished_takes_its_weights(study: Repository, ca
     assert "going on in epoch 2, after 0 steps, from " in capfd.readouterr().out
 
 
+def test_a_row_that_collapses_says_so_and_stops_nothing_else(study: Repository) -> None:
+    change(study, "methods.vicreg.variance", 0.0)
+    change(study, "methods.vicreg.gamma", 1000.0)  # beside which any spread is nothing
+    for _ in range(2):  # and when its outputs are lost
+        WEIGHTS.unlink()
+        stages.pretrain.main("cifar_aug")
+        result = json.loads(Path("results/embedded/pretrain-cifar_aug.json").read_text())
+        assert re.match(r"epoch \d+: the embeddings collapsed: their standard deviation is", result["collapsed"])
+        assert len(result["history"]) >= 1
+    study.dvc("repro")
+    metrics = json.loads(Path("reports/embedded/metrics.json").read_text())
+    assert metrics["shapes10"]["cifar_aug"] == {"collapsed": result["collapsed"]}
+    assert "top1" in metrics["shapes10"]["random"]["linear"]
+    collapsed = [run for run in study.tracked_runs() if "collapsed" in run.data.tags]
+    assert {run.data.tags["encoder"] for run in collapsed} == {"cifar_aug", "imagenet_aug"}
+    assert {run.info.status for run in collapsed} == {"FINISHED"}
+
+
 def test_a_recipe_that_changes_meanwhile_stops_it(study: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(WEIGHTS)
     evaluate_online = pretrain.evaluate_online

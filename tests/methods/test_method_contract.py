@@ -171,7 +171,7 @@ def learnable() -> np.ndarray:
 def test_the_loss_falls(name: str) -> None:
     state = tiny.state(tiny.method(name, width=4, num_images=48), lr=0.003)
     losses = [record["loss"] for record in tiny.run(state, tiny.loader(learnable()), tiny.config(12, BATCH))]
-    assert np.mean(losses[-3:]) < np.mean(losses[:2])
+    assert np.mean(losses[-3:]) < np.mean(losses[1:3])  # in the first epoch a queue is still full of random rows
 
 
 @training

@@ -22,7 +22,7 @@ def published_file(path: Path, full: bool) -> Any:
     del network.fc
     tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("fc.")}
     if full:
-        head = mlp(2048, 32, 3)
+        head = mlp(2048, [32] * 3)
         tensors = {f"module.backbone.{key}": value for key, value in tensors.items()}
         tensors |= {f"module.projector.{key}": value for key, value in head.state_dict().items()}
         tensors = {"epoch": 1, "model": tensors}

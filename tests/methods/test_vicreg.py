@@ -7,7 +7,8 @@ import pytest
 import tiny
 import torch
 
-from vicreg.methods.vicreg import VICReg, covariance, invariance, objective, variance
+from vicreg.methods.vicreg import VICReg, invariance, objective
+from vicreg.nn.variance_covariance import covariance, variance
 
 
 def numpy_loss(a, b, weights, variance_views, invariance_sums):
@@ -34,7 +35,7 @@ def embeddings(n, d, seed=0):
 def test_loss_and_terms_equal_an_independent_computation(over_views, views, over_dimensions, sums):
     a, b = embeddings(9, 6)
     conventions = {"variance_over_views": over_views, "invariance_over_dimensions": over_dimensions}
-    terms_of = objective(a, b, params(invariance=25.0, variance=20.0, covariance=2.0, **conventions))
+    terms_of = objective(a, b, params=params(invariance=25.0, variance=20.0, covariance=2.0, **conventions))
     loss, terms = numpy_loss(a.numpy(), b.numpy(), (25.0, 20.0, 2.0), views, sums)
     assert float(terms_of["loss"]) == pytest.approx(loss, rel=1e-12)
     assert [float(terms_of[k]) for k in ("invariance", "variance", "covariance")] == pytest.approx(terms, rel=1e-12)
@@ -43,7 +44,7 @@ def test_loss_and_terms_equal_an_independent_computation(over_views, views, over
 def test_gradients_equal_finite_differences():
     a, b = embeddings(5, 4)
     a.requires_grad_()
-    objective(a, b, params())["loss"].backward()
+    objective(a, b, params=params())["loss"].backward()
     step, values = 1e-6, a.detach().numpy()
     for i, j in [(0, 0), (2, 3), (4, 1)]:
         up, down = values.copy(), values.copy()
@@ -55,7 +56,7 @@ def test_gradients_equal_finite_differences():
 
 def test_gradients_of_the_whole_loss_pass_gradcheck():
     a, b = (z.requires_grad_() for z in embeddings(6, 3, seed=3))
-    assert torch.autograd.gradcheck(lambda x, y: objective(x, y, params())["loss"], (a, b))
+    assert torch.autograd.gradcheck(lambda x, y: objective(x, y, params=params())["loss"], (a, b))
 
 
 def test_identical_views_and_constant_embeddings():
@@ -75,7 +76,7 @@ def test_two_copies_of_a_unit_dimension_have_covariance_one():
 def test_the_loss_is_computed_in_float32_even_inside_autocast():
     a, b = (z.bfloat16() for z in embeddings(64, 32))
     with torch.autocast("cpu", torch.bfloat16):
-        terms = objective(a, b, params())
+        terms = objective(a, b, params=params())
     expected, _ = numpy_loss(a.double().numpy(), b.double().numpy(), (25.0, 25.0, 1.0), 2, False)
     assert terms["loss"].dtype == torch.float32
     assert float(terms["loss"]) == pytest.approx(expected, rel=1e-5)
@@ -85,7 +86,7 @@ def test_the_method_sees_first_views_before_second_ones() -> None:
     method = tiny.method("vicreg").eval()
     a, b = torch.rand(7, 3, 32, 32), torch.rand(7, 3, 32, 32)
     outputs = method(torch.cat([a, b]))
-    expected = objective(method.embed(a), method.embed(b), method.params)
+    expected = objective(method.embed(a), method.embed(b), params=method.params)
     for key, value in expected.items():
         torch.testing.assert_close(outputs[key], value)
     torch.testing.assert_close(outputs["embeddings"], torch.cat([method.embed(a), method.embed(b)]))

@@ -35,10 +35,15 @@ class Batch:
         """Uniform numbers (n, *shape) in [0, 1), a row for each image: drawn for the whole batch, then cut."""
         return torch.rand((self.size, *shape), generator=self.generator, device=self.generator.device)[self.rows]
 
-    def views(self, count: int, *, policy: Policy | None = None) -> Tensor:
+    def permutation(self) -> Tensor:
+        """An order (size,) int64 of the rows of the whole batch, the same in every process."""
+        return torch.randperm(self.size, generator=self.generator, device=self.generator.device)
+
+    def views(self, count: int, *, size: int | None = None, policy: Policy | None = None) -> Tensor:
         """Draw `count` views of each image, by the batch's policy or another; see `views.make_views`.
 
+        size: pixels of their sides; by default those of the images.
         Returns (count * n, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
         """
         whole: Any = {"of": self.size, "rows": self.rows, "compiled": self.compiled}
-        return make_views(self.images, policy or self.policy, self.generator, count=count, **whole)
+        return make_views(self.images, policy or self.policy, self.generator, count=count, size=size, **whole)

@@ -30,28 +30,32 @@ def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def resize_weights(
-    start: Tensor, length: Tensor, size: int, interpolation: str, mirror: Tensor | None = None
+    start: Tensor, length: Tensor, size: int, output: int, interpolation: str, mirror: Tensor | None = None
 ) -> Tensor:
-    """Matrices (N, size, size) that stretch [start, start + length) of an axis to the whole axis.
+    """Matrices (N, output, size) that make `output` pixels of [start, start + length) of an axis of `size` pixels.
 
-    As torchvision with `antialias=True`: the bicubic kernel is PIL's (a = -0.5), and taps beyond the ends of
-    the crop are dropped and the others renormalised. A crop is never longer than the axis, so nothing shrinks
-    and the kernel needs no widening, which is all that antialiasing would do.
+    As torchvision with `antialias=True`: the bicubic kernel is PIL's (a = -0.5), taps beyond the ends of the crop are
+    dropped and the others renormalised, and where a crop shrinks the kernel widens by as much.
 
     start, length: (N,) first pixel of the crop, and its pixels, from 1 to `size`. interpolation: "bilinear" or
     "bicubic"; raises ValueError for others. mirror: (N,) bool, whether to reverse the axis, which costs nothing here.
     """
+    if interpolation not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolation is 'bilinear' or 'bicubic', not {interpolation!r}")
     pixel = torch.arange(size, device=start.device, dtype=torch.float32)
-    target = pixel if mirror is None else torch.where(mirror.view(-1, 1), size - 1 - pixel, pixel)
+    target = torch.arange(output, device=start.device, dtype=torch.float32)
+    target = target if mirror is None else torch.where(mirror.view(-1, 1), output - 1 - target, target)
     first, count = start.float().view(-1, 1), length.float().view(-1, 1)
     last = first + count - 1
-    centre = (target + 0.5) * (count / size) - 0.5 + first  # (N, size): where each output pixel reads
-    if interpolation == "bilinear":  # two taps: renormalising them is reading no further than the ends
+    centre = (target + 0.5) * (count / output) - 0.5 + first  # (N, output): where each output pixel reads
+    if interpolation == "bilinear" and output >= size:  # two taps: renormalising is reading no further than the ends
         return (1 - (centre.clamp(first, last).unsqueeze(2) - pixel).abs_()).clamp_(min=0)
-    if interpolation != "bicubic":
-        raise ValueError(f"interpolation is 'bilinear' or 'bicubic', not {interpolation!r}")
     inside = ((pixel >= first) & (pixel <= last)).float().unsqueeze(1)
-    weights = _cubic((centre.unsqueeze(2) - pixel).abs_()).mul_(inside)
+    distance = (centre.unsqueeze(2) - pixel).abs_()
+    if output < size:  # some crops may shrink
+        distance = distance.div_((count / output).clamp_(min=1).unsqueeze(2))
+    kernel = _cubic(distance) if interpolation == "bicubic" else (1 - distance).clamp_(min=0)
+    weights = kernel.mul_(inside)
     return weights.div_(weights.sum(2, keepdim=True))
 
 

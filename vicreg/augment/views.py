@@ -6,7 +6,7 @@ gathers the images that an operator is due for; any other device computes it for
 because the host would have to wait to learn how many they are. The results are the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import torch
@@ -30,6 +30,7 @@ def make_views(
     generator: torch.Generator,
     *,
     count: int = 2,
+    size: int | None = None,
     of: int | None = None,
     rows: slice = slice(None),
     compiled: bool = False,
@@ -38,6 +39,7 @@ def make_views(
 
     Args:
         images: (N, 3, H, W) uint8.
+        size: pixels of a view's sides; by default those of the images.
         policy: the numbers to draw with; of its pairs, the first is for views 0, 2, ..., the second for views 1, 3, ...
         generator: the only source of randomness, on the device of the images.
         of, rows: the images are these rows of a batch of so many. Parameters are drawn for the whole batch, so that
@@ -51,7 +53,7 @@ def make_views(
         sample(of or n, (height, width), policy, view % 2, generator).select(rows) for view in range(count)
     ]
     function = _compiled_apply() if compiled else apply
-    return function(images.repeat(count, 1, 1, 1), first.concat(*others), policy)
+    return function(images.repeat(count, 1, 1, 1), first.concat(*others), policy, size)
 
 
 @cache
@@ -59,13 +61,14 @@ def _compiled_apply() -> Callable[..., Tensor]:
     return torch.compile(apply)
 
 
-def apply(images: Tensor, drawn: ViewParams, policy: Policy) -> Tensor:
+def apply(images: Tensor, drawn: ViewParams, policy: Policy, size: int | None = None) -> Tensor:
     """Make one view (N, 3, H, W) float32 in [0, 1] of each image (N, 3, H, W) uint8 from parameters on its device.
 
-    policy: for what is not drawn: interpolation, size of the blur, threshold.
+    policy: for what is not drawn: interpolation, size of the blur, threshold. size: of the sides, those of the images
+    by default.
     """
     d = drawn
-    x = _crop_and_flip(images, d, policy.interpolation)
+    x = _crop_and_flip(images, d, policy.interpolation, (size, size) if size else images.shape[2:])
     if d.jitter is not None and d.order is not None and d.factors is not None:
         jitter = _jitter_by_order if _on_cpu(x) else partial(_jitter_by_turn, with_hue=policy.hue > 0)
         x = jitter(x, d.jitter, d.order, d.factors)
@@ -78,24 +81,27 @@ def apply(images: Tensor, drawn: ViewParams, policy: Policy) -> Tensor:
     return x
 
 
-def _crop_and_flip(images: Tensor, drawn: ViewParams, interpolation: str) -> Tensor:
-    if drawn.box is None:
+def _crop_and_flip(images: Tensor, drawn: ViewParams, interpolation: str, size: Sequence[int]) -> Tensor:
+    box = drawn.box
+    if box is None and tuple(size) == images.shape[2:]:
         x = images.float().div_(255)
         return x if drawn.flip is None else apply_masked(drawn.flip, lambda y: y.flip(3), x)
+    if box is None:
+        box = torch.tensor([0, 0, *images.shape[2:]], device=images.device).expand(len(images), 4)
     if not _on_cpu(images):
-        return _crop(images, drawn.box, drawn.flip, interpolation)
-    x = torch.empty(images.shape)
+        return _crop(images, box, drawn.flip, interpolation, size)
+    x = torch.empty(*images.shape[:2], *size)
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
         flip = None if drawn.flip is None else drawn.flip[part]
-        x[part] = _crop(images[part], drawn.box[part], flip, interpolation)
+        x[part] = _crop(images[part], box[part], flip, interpolation, size)
     return x
 
 
-def _crop(images: Tensor, box: Tensor, flip: Tensor | None, interpolation: str) -> Tensor:
+def _crop(images: Tensor, box: Tensor, flip: Tensor | None, interpolation: str, size: Sequence[int]) -> Tensor:
     top, left, height, width = box.unbind(1)
-    rows = operators.resize_weights(top, height, images.shape[2], interpolation).div_(255)
-    columns = operators.resize_weights(left, width, images.shape[3], interpolation, flip)
+    rows = operators.resize_weights(top, height, images.shape[2], size[0], interpolation).div_(255)
+    columns = operators.resize_weights(left, width, images.shape[3], size[1], interpolation, flip)
     # Bicubic overshoots; torchvision leaves that on float tensors, but every operator after it needs [0, 1].
     return operators.separable(images.float(), rows, columns).clamp_(0, 1)
 

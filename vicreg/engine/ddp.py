@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 from vicreg.engine.distributed import all_reduce_sum, world_size
+from vicreg.engine.split_norm import SplitBatchNorm
 
 
 def wrap_ddp(method: nn.Module, device: torch.device) -> nn.Module:
@@ -26,8 +27,10 @@ def wrap_ddp(method: nn.Module, device: torch.device) -> nn.Module:
 
 
 def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> None:
-    """Replace every batch norm inside `module` by one with the statistics of all processes."""
+    """Replace every batch norm inside `module`, but split ones, by one with the statistics of all processes."""
     for name, child in module.named_children():
+        if isinstance(child, SplitBatchNorm):
+            continue  # whose parts are those of the batch of all processes
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             cuda = device.type == "cuda"
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child) if cuda else SyncBatchNorm.like(child))

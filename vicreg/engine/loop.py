@@ -25,6 +25,10 @@ class TrainingError(RuntimeError):
     """The training cannot go on: a term is not finite, the embeddings collapsed, or memory ran out."""
 
 
+class CollapseError(TrainingError):
+    """The embeddings collapsed."""
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """How to train.
@@ -57,8 +61,8 @@ def train(
 
     after_step: called after each step and each epoch, when `state` may be saved.
 
-    Raises ValueError for fewer images than a batch has or a batch that processes cannot share, and TrainingError where
-    a term became NaN or infinite or the embeddings collapsed.
+    Raises ValueError for fewer images than a batch has or a batch that processes cannot share, TrainingError where a
+    term became NaN or infinite, and CollapseError where the embeddings collapsed, after that epoch's record.
     """
     method, device, size = state.method, state.generator.device, config.batch_size
     steps, rows = len(loader) // size, distributed.local_rows(size)
@@ -144,9 +148,9 @@ def epoch_means(metrics: list[Tensor], names: list[str], epoch: int) -> dict[str
 
 
 def check_collapse(record: dict[str, float], epoch: int) -> None:
-    """Raise TrainingError where nothing is left of the embeddings' spread."""
+    """Raise CollapseError where nothing is left of the embeddings' spread."""
     if record.get("embedding_std", 1.0) < collapse.MIN_STD:
-        raise TrainingError(
+        raise CollapseError(
             f"epoch {epoch}: the embeddings collapsed: their standard deviation is {record['embedding_std']:.1e}, "
             f"below {collapse.MIN_STD} (1 is even, 0 means that all are alike).\n"
             "What usually helps: a larger weight of the term that keeps embeddings apart, a lower `optimizer.base_lr`, "

@@ -15,7 +15,8 @@ class Optimizer(Section):
     """The section `optimizer`.
 
     base_lr: the peak rate at a batch of 256 images; scaling: with batch_size / 256, linear (Goyal et al., 2017), sqrt
-    (Malladi et al., 2022) or none. momentum: of sgd and lars. trust_coefficient: of lars.
+    (Malladi et al., 2022) or none. momentum: of sgd and lars. trust_coefficient: of lars, whose rate for a
+    layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is trust_coefficient * |w| / |g|, but at most lr.
     """
 
     name: Literal["adam", "adamw", "sgd", "lars"]
@@ -24,6 +25,7 @@ class Optimizer(Section):
     weight_decay: NonNegative
     momentum: Annotated[float, Field(ge=0, lt=1)]
     trust_coefficient: Positive
+    trust_clip: bool
 
     def peak_lr(self, batch_size: int) -> float:
         return self.base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.scaling]
@@ -40,24 +42,31 @@ class Schedule(Section):
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights decay, biases and norm parameters (one dimension) do not, nor does LARS adapt them."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Two groups: weights decay, biases and norm parameters (one dimension) do not, nor does LARS adapt them.
+
+    Two more for the submodules that a method's `fixed_lr` names, if there are any.
+    """
+    fixed = {p for name in getattr(module, "fixed_lr", ()) for p in module.get_submodule(name).parameters()}
+    groups = []
+    for chosen in (False, True) if fixed else (False,):
+        parameters = [p for p in module.parameters() if p.requires_grad and (p in fixed) == chosen]
+        groups += [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay, "fixed_lr": chosen},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "fixed_lr": chosen},
+        ]
+    return groups
 
 
 def build_optimizer(module: nn.Module, params: Optimizer, batch_size: int) -> torch.optim.Optimizer:
     """Return the optimizer over the parameters of `module`, at the peak rate for this batch size."""
     groups, lr = parameter_groups(module, params.weight_decay), params.peak_lr(batch_size)
-    if (
-        params.name == "lars"
-    ):  # You, Gitman, Ginsburg, 2017, as in the VICReg paper; timm skips groups without weight decay
+    if params.name == "lars":  # You, Gitman, Ginsburg, 2017, as in the VICReg paper
         from timm.optim import Lars  # costs seconds, and only LARS needs it
 
-        groups[0]["always_adapt"] = True  # also without weight decay
-        return Lars(groups, lr=lr, momentum=params.momentum, trust_coeff=params.trust_coefficient)
+        for group in groups[::2]:
+            group["always_adapt"] = True  # also without weight decay; timm spares groups without it
+        options = {"trust_coeff": params.trust_coefficient, "trust_clip": params.trust_clip}
+        return Lars(groups, lr=lr, momentum=params.momentum, **options)
     if params.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=params.momentum, fused=True)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.name](groups, lr=lr, fused=True)

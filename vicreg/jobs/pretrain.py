@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
 
     is_current: whether the recipe and the code are still those that the job began with, asked when all is done.
     save: writes the weights and the result, and returns the file of weights. The result has `history`, a record per
-        epoch, `online`, accuracies by epoch, and `train_seconds`, of all processes that had this run.
+        epoch, `online`, accuracies by epoch, `train_seconds`, of all processes that had this run, and, where it ended
+        early, `collapsed`, the reason.
 
     Raises RecipeChangedError, and does not save, where `is_current` says no; and what `loop.train` raises.
     """
@@ -94,15 +95,21 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
 
         loader = Loader(job.images.pixels, job.positions, job.device, job.data_placement)
         if tracked is None:  # the main process logs and saves
-            for _ in trainer.run(job.recipe, state, loader):
-                pass
+            with suppress(loop.CollapseError):
+                for _ in () if "collapsed" in result else trainer.run(job.recipe, state, loader):
+                    pass
             return
         log_metrics(tracked, result)
-        for record in trainer.run(job.recipe, state, loader, save_checkpoint):
-            result["history"].append(record)
-            evaluate_online(job, state.method, result)
-            log_metrics(tracked, result, since=int(record["epoch"]))
-            job.log(format_epoch(job.recipe, result))
+        try:
+            for record in () if "collapsed" in result else trainer.run(job.recipe, state, loader, save_checkpoint):
+                result["history"].append(record)
+                evaluate_online(job, state.method, result)
+                log_metrics(tracked, result, since=int(record["epoch"]))
+                job.log(format_epoch(job.recipe, result))
+        except loop.CollapseError as error:  # a result: the tables say so, and the other rows go on
+            job.log(f"warning: {error}")
+            result["collapsed"] = str(error).splitlines()[0]
+            tracked.tag("collapsed", result["collapsed"])
         result["train_seconds"] = round(time.monotonic() - began, 2)
         store.finish({**state.state_dict(), "result": result})
         if not is_current():

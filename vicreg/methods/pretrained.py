@@ -58,7 +58,7 @@ class Pretrained(Method):
     def build_projector(self, tensors: dict[str, Tensor]) -> None:
         """The projector of these weights, by their shapes; none where there are none."""
         if matrices := [value for value in tensors.values() if value.ndim == 2]:
-            self.projector = mlp(self.encoder.num_features, matrices[0].shape[0], len(matrices))
+            self.projector = mlp(self.encoder.num_features, [len(matrix) for matrix in matrices])
             self.projector.load_state_dict(tensors)
 
 

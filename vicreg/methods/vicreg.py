@@ -5,17 +5,22 @@ The printed formulas and the authors' code differ by constants; `variance_over_v
 choose. With the defaults (mean, mean) the loss is that of the authors' code.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
-from vicreg.io.section import MAX_INT, Count, NonNegative, Positive, Section
+from vicreg.io.section import MAX_INT, Count, NonNegative
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
+from vicreg.nn.multi_crop import MultiCrop, embed_crops, pairs
+from vicreg.nn.precision import full_precision
+from vicreg.nn.variance_covariance import VarianceCovariance
 
 
 def invariance(a: Tensor, b: Tensor, over_dimensions: str = "mean") -> Tensor:
@@ -27,36 +32,34 @@ def invariance(a: Tensor, b: Tensor, over_dimensions: str = "mean") -> Tensor:
     return squares.mean() if over_dimensions == "mean" else squares.sum(dim=1).mean()
 
 
-def variance(z: Tensor, gamma: float = 1.0, epsilon: float = 1e-4) -> Tensor:
-    """Hinge on the standard deviation over the batch of each dimension of z (N, D), mean over D (equation 1)."""
-    deviation = torch.sqrt(z.var(dim=0) + epsilon)
-    return torch.relu(gamma - deviation).mean()
+@full_precision
+def objective(*views: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
+    """Return the loss (equation 6) and its unweighted terms for the embeddings (N, D) of two views, N at least 2.
 
-
-def covariance(z: Tensor) -> Tensor:
-    """Sum of the squared off-diagonal entries of the covariance of z (N, D), divided by D (equations 3 and 4)."""
-    count, dimensions = z.shape
-    centered = z - z.mean(dim=0)
-    matrix = centered.T @ centered / (count - 1)  # (D, D)
-    return (matrix.square().sum() - matrix.diagonal().square().sum()) / dimensions
-
-
-def objective(a: Tensor, b: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
-    """Return the loss (equation 6) and its unweighted terms for embeddings a, b (N, D), N at least 2.
-
-    Computed in float32 at least, outside autocast: squares of sums over a batch do not fit into half precision.
+    Of more, the further ones are small crops: the invariance is the mean over pairs with at least one of the first two.
     """
-    with torch.autocast(a.device.type, enabled=False):
-        a, b = (z if z.dtype == torch.float64 else z.float() for z in (a, b))
-        views = 2 if params.variance_over_views == "mean" else 1
-        gamma, epsilon = params.gamma, params.epsilon
-        terms = {  # in this order: gradients add up in the reverse one, to the last bit
-            "invariance": invariance(a, b, params.invariance_over_dimensions),
-            "variance": (variance(a, gamma, epsilon) + variance(b, gamma, epsilon)) / views,
-            "covariance": covariance(a) + covariance(b),
-        }
-        loss: Any = sum(getattr(params, name) * term for name, term in terms.items())
-        return {"loss": loss, **terms}
+    over = params.invariance_over_dimensions
+    terms = [invariance(views[i], views[j], over) for i, j in pairs(len(views))]
+    return total(torch.stack(terms).mean(), views, params)
+
+
+@full_precision
+def asymmetric_objective(*halves: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
+    """The loss with a predictor or stop-gradient (equation 8): as `objective`, the invariance in both directions.
+
+    halves: predictions (N, D) of each view, and then the embeddings (N, D) of each view.
+    """
+    predictions, views = halves[: len(halves) // 2], halves[len(halves) // 2 :]
+    targets = [z.detach() for z in views] if params.stop_gradient else views
+    both = [direction for i, j in pairs(len(views)) for direction in ((i, j), (j, i))]
+    terms = [invariance(predictions[i], targets[j], params.invariance_over_dimensions) for i, j in both]
+    return total(torch.stack(terms).mean(), views, params)
+
+
+def total(invariance_term: Tensor, views: Sequence[Tensor], params: "VICReg.Params") -> dict[str, Tensor]:
+    terms = {"invariance": invariance_term, **params.terms(*views)}
+    loss: Any = sum(getattr(params, name) * term for name, term in terms.items())
+    return {"loss": loss, **terms}
 
 
 class VICReg(Method):
@@ -65,18 +68,22 @@ class VICReg(Method):
     In a training by several processes the loss is that of all their views together.
     """
 
-    class Params(Section):
-        """Weights of the terms (lambda, mu, nu), what the variance term asks for, conventions, the projector's size."""
+    class Params(VarianceCovariance, MultiCrop):
+        """Weights of the terms (lambda, mu, nu), what the variance term asks for, conventions, heads, small crops.
+
+        predictor (two layers, as wide as the embedding), stop_gradient, batch_norm (of both heads): the variants of the
+        paper's table 4.
+        """
 
         invariance: NonNegative = 25.0
         variance: NonNegative = 25.0
         covariance: NonNegative = 1.0
-        gamma: Positive = 1.0
-        epsilon: Positive = 1e-4
-        variance_over_views: Literal["mean", "sum"] = "mean"
         invariance_over_dimensions: Literal["mean", "sum"] = "mean"
         projector_depth: Count = 3
         projector_width: Annotated[int, Field(ge=2, le=MAX_INT)]
+        predictor: bool = False
+        stop_gradient: bool = False
+        batch_norm: bool = True
 
     pair_term = "invariance"
     pair_explanation = (
@@ -89,14 +96,23 @@ class VICReg(Method):
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
         self.embedding_scale = params.gamma
-        self.projector = mlp(encoder.num_features, params.projector_width, params.projector_depth)
+        width, norm = params.projector_width, params.batch_norm
+        self.projector = mlp(encoder.num_features, [width] * params.projector_depth, norm=norm)
+        self.predictor = mlp(width, [width] * 2, norm=norm) if params.predictor else nn.Identity()
 
-    def forward(self, views: Tensor) -> dict[str, Tensor]:
-        y = self.encoder(views)  # (2N, num_features)
-        z = self.projector(y)  # (2N, D)
-        a, b = (distributed.gather(half) for half in z.chunk(2))
-        return {**objective(a, b, self.params), "embeddings": z.detach()}
+    def inputs(self, batch: Batch) -> Any:
+        return self.params.inputs(batch)
+
+    def forward(self, inputs: Any) -> dict[str, Tensor]:
+        views = embed_crops(self.encoder, self.projector, inputs)  # (N, D) each
+        z = [distributed.gather(view) for view in views]
+        if self.params.predictor or self.params.stop_gradient:
+            predictions = self.predictor(torch.cat(views)).split(len(views[0]))
+            outputs = asymmetric_objective(*map(distributed.gather, predictions), *z, params=self.params)
+        else:
+            outputs = objective(*z, params=self.params)
+        return {**outputs, "embeddings": torch.cat(views).detach()}
 
     def pair_terms(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         pair = torch.stack([a, b])
-        return objective(pair, pair.flip(0), self.params)
+        return objective(pair, pair.flip(0), params=self.params)

@@ -29,6 +29,7 @@ class Method(nn.Module):
         Params: its section below `methods:` in params.yaml.
         trains: False for a method that only provides an encoder.
         kept: submodules whose weights are saved beside the encoder's.
+        fixed_lr: submodules whose rate stays at the peak, whatever the schedule.
         embedding_scale: the standard deviation that the objective asks of each dimension of `embeddings`, by which a
             collapse is told; None where only their directions count.
         pair_term: the one of `pair_terms` that says how alike two images are, 0 for an image and itself.
@@ -38,6 +39,7 @@ class Method(nn.Module):
     Params: ClassVar[type[Section]] = Section
     trains: ClassVar[bool] = True
     kept: ClassVar[tuple[str, ...]] = ("projector",)
+    fixed_lr: tuple[str, ...] = ()
     embedding_scale: float | None = None
     pair_term: ClassVar[str] = "distance"
     pair_explanation: ClassVar[str] = (

@@ -75,6 +75,7 @@ class Params(Section):
 
     study: Name
     rows: Annotated[list[Name], Field(min_length=1)]
+    policy: Name | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     protocol: Literal["report", "standard"]
     device: Annotated[str, Field(pattern=DEVICES)]
@@ -125,6 +126,8 @@ class Params(Section):
             yield f"encoders.{name}.backbone", entry.backbone, self.backbones
             if entry.policy is not None:
                 yield f"encoders.{name}.policy", entry.policy, {CIFAR_POLICY, *self.policies}
+        if self.policy is not None:
+            yield "policy", self.policy, {CIFAR_POLICY, *self.policies}
 
     @model_validator(mode="after")
     def members_are_valid(self) -> Self:
@@ -143,6 +146,10 @@ class Params(Section):
     def sizes(self) -> Study:
         """The block of `studies` that `study` names."""
         return self.studies[self.study]
+
+    def policy_of(self, row: str) -> str | None:
+        """The name of the policy that draws a row's views; None for a row that has none."""
+        return (self.policy or self.encoders[row].policy) if self.encoders[row].policy else None
 
     def source_params(self, dataset: str) -> Section:
         """The parameters of a dataset's source."""
@@ -169,8 +176,8 @@ class Params(Section):
             section = getattr(self, kind)
             sections[kind] = validated(type(section), {**section.model_dump(), **getattr(entry, kind)}, f"{key}.{kind}")
         policies = {CIFAR_POLICY: self.aug, **self.policies}
-        values = policies[entry.policy].model_dump() if entry.policy else {}
-        sections["policy"] = validated(Policy, {**values, **entry.policy_params}, f"{key}.policy_params")
+        values = policies[name].model_dump() if (name := self.policy_of(row)) else {}
+        sections["policy"] = validated(Policy, {**values, **({} if self.policy else entry.policy_params)}, f"{key}.policy_params")
         if not entry.policy and member_class("methods", entry.method).trains:
             raise ValueError(f"{key}.policy: missing; its method trains on views")
         return sections

@@ -99,7 +99,7 @@ def resolve(p: Params, row: str) -> Recipe:
     entry, sizes, sections = p.encoders[row], p.sizes, p.sections(row)
     member = plugins.member_class("methods", entry.method, Method)
     training = {
-        "policy": {"name": entry.policy, **sections["policy"].model_dump(mode="json")},
+        "policy": {"name": p.policy_of(row), **sections["policy"].model_dump(mode="json")},
         "optimizer": sections["optimizer"],
         "schedule": sections["schedule"],
         "epochs": entry.epochs or sizes.epochs,
@@ -158,7 +158,7 @@ def relevant(p: Params) -> dict[str, Any]:
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = [p.encoders[row] for row in p.rows]
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
-    used["policies"] = {entry.policy for entry in entries if entry.policy}
+    used["policies"] = set(map(p.policy_of, p.rows))
     return {k: {n: v for n, v in value.items() if n in used[k]} if k in used else value for k, value in values.items()}
 
 

@@ -1,0 +1,52 @@
+"""Batch norm over parts of a batch, so that the images of one part share no statistics with those of another.
+
+MoCo needs it: a query and its key that were normalized together, unlike the keys of the queue, can be told by their
+statistics (He et al., MoCo, CVPR 2020, section 3.3, which has a part for each GPU and shuffles the keys). Here the parts
+are those of the whole batch, so that k processes compute what one does.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from vicreg.engine.distributed import all_reduce_mean, world_size
+
+
+class SplitBatchNorm(nn.BatchNorm2d):
+    """Batch norm of each of `parts` equal, consecutive parts of the whole input; in evaluation mode as BatchNorm2d."""
+
+    def __init__(self, other: nn.BatchNorm2d, parts: int):
+        """It shares the parameters and statistics of `other`."""
+        super().__init__(other.num_features, other.eps, other.momentum, other.affine, other.track_running_stats)
+        self._parameters, self._buffers, self.training = other._parameters, other._buffers, other.training
+        self.parts = parts
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        parts = self.parts // world_size()  # of this process's rows
+        if not parts or self.parts % world_size() or len(input) % parts:
+            raise ValueError(
+                f"batch norm over {self.parts} parts cannot split {len(input)} images in each of {world_size()} "
+                "processes: choose a `batch_size` that is a multiple, or another `methods.moco_v2.norm_parts`"
+            )
+        means = [torch.zeros_like(self.running_mean) for _ in range(parts)]  # type: ignore[arg-type]
+        variances = [torch.ones_like(self.running_var) for _ in range(parts)]  # type: ignore[arg-type]
+        outputs = [
+            batch_norm(x, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+            for x, mean, variance in zip(input.chunk(parts), means, variances, strict=True)
+        ]
+        with torch.no_grad():
+            for running, stats in ((self.running_mean, means), (self.running_var, variances)):
+                running.lerp_(all_reduce_mean(torch.stack(stats).mean(dim=0)), self.momentum)  # type: ignore[union-attr, arg-type]
+            self.num_batches_tracked += 1  # type: ignore[operator]
+        return torch.cat(outputs)
+
+
+def split_batchnorm(module: nn.Module, parts: int) -> None:
+    """Replace every batch norm inside `module` by one over `parts` parts of the batch."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, SplitBatchNorm(child, parts))
+        else:
+            split_batchnorm(child, parts)
