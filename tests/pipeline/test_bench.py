@@ -36,6 +36,7 @@ def test_a_ratio_is_the_median_of_those_within_a_round():
     [
         ("views", ["--images", "4"], {"views_per_second", "ratio_pil_per_core", "ratio_tensor_per_core"}),
         ("step", ["--widths", "2", "--batch-size", "8", "--batches", "1"], {"ratio_standard_loop", "views_share"}),
+        ("methods", ["--width", "2", "--batch-size", "16", "--batches", "1"], {"own_share", "ratio_vicreg"}),
         ("limit", ["--widths", "2", "--batch-size", "8"], {"part_of_limit", "random_reads_per_second"}),
     ],
 )
