@@ -1,8 +1,8 @@
 """What a method costs beside its encoder: image pairs per second, and the share of a step that is its own.
 
-Each method takes turns with its encoder alone: the same views, the same passes of images through a plain encoder (those
-without gradients, of a teacher, too), backward, and the optimizer's step of the encoder. What a step takes longer is the
-method's own: heads, loss, gathering, queue, moving averages, Sinkhorn, split batch norm.
+Each method takes turns with its encoder alone: the same views, the same passes of images through a plain encoder (with
+those of a teacher, without gradients), backward, and the optimizer's step of the encoder. What a step takes longer is
+the method's own: heads, loss, gathering, queue, moving averages, Sinkhorn, split batch norm.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench import interleave, ratio, report
 from bench.step import engine
+from vicreg.augment.batch import Batch
 from vicreg.engine import devices
 from vicreg.engine.loader import Loader
 from vicreg.io import plugins
@@ -34,7 +35,10 @@ class EncoderAlone(Method):
     def __init__(self, method: Method, row: Recipe, passes: list[Pass]):
         super().__init__(Encoder(row.build_backbone()), None, num_images=1)
         self.teacher = Encoder(row.build_backbone()).requires_grad_(False)
-        self.inputs, self.passes = method.inputs, [(torch.rand(shape), gradients) for shape, gradients in passes]
+        self.draw, self.passes = method.inputs, [(torch.rand(shape), gradients) for shape, gradients in passes]
+
+    def inputs(self, batch: Batch) -> Any:
+        return self.draw(batch)
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         losses = []

@@ -24,7 +24,11 @@ from vicreg.nn.method import Method
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 POLICY = Policy(scale_min=0.2, flip=0.5, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur=(1, 0))
-SIZES = {"projector_width": 8, "embedding_width": 6, "prototypes": 5}  # small values of members' parameters, by their names
+SIZES = {
+    "projector_width": 8,
+    "embedding_width": 6,
+    "prototypes": 5,
+}  # small values of members' parameters, by their names
 
 
 def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:

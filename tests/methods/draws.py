@@ -24,3 +24,8 @@ def slopes(function: Callable[[np.ndarray], float], x: np.ndarray, step: float =
 
 def unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def grad(x: Tensor) -> np.ndarray:
+    assert x.grad is not None
+    return x.grad.numpy()

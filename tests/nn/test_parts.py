@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from vicreg.nn.variance_covariance import AddedTerms, covariance, variance
 
 def test_a_teacher_is_a_copy_that_follows() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    teacher = Teacher(*network)
+    teacher: Any = Teacher(*network)
     assert not any(p.requires_grad for p in teacher.parameters())
     before, statistics = copy.deepcopy(teacher), teacher[1].running_mean.clone()
     with torch.no_grad():
@@ -53,6 +54,9 @@ def test_a_new_queue_holds_unit_vectors_and_is_all_state() -> None:
     assert set(queue.state_dict()) == {"rows", "pushed"}
 
 
+OVER: list[Any] = ["mean", "sum"]
+
+
 def embeddings() -> torch.Tensor:
     return torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) * 0.3
 
@@ -64,7 +68,7 @@ def test_without_weights_the_loss_is_the_very_same() -> None:
 
 
 @pytest.mark.parametrize("regularize", ["embeddings", "directions"])
-def test_added_terms_equal_numpy(regularize: str) -> None:
+def test_added_terms_equal_numpy(regularize: Any) -> None:
     z, params = embeddings(), AddedTerms(variance=2.0, covariance=0.5, regularize=regularize)
     outputs = params.add_to(torch.tensor(1.5), z, lambda part: part)
     x = z.double().numpy()
@@ -81,7 +85,7 @@ def test_added_terms_equal_numpy(regularize: str) -> None:
 
 def test_the_sum_over_views_is_twice_their_mean() -> None:
     z = embeddings().chunk(2)
-    mean, total = (AddedTerms(variance_over_views=over).terms(*z) for over in ("mean", "sum"))
+    mean, total = (AddedTerms(variance_over_views=over).terms(*z) for over in OVER)
     assert float(total["variance"]) == pytest.approx(2 * float(mean["variance"]))
     assert float(total["covariance"]) == pytest.approx(float(mean["covariance"]))
     three = AddedTerms().terms(*z, z[0])
@@ -101,7 +105,7 @@ def test_multi_crop_draws_two_full_views_and_small_ones() -> None:
     both = MultiCrop(small_views=3, small_size=12).inputs(batch())
     assert isinstance(both, dict)
     assert torch.equal(both["views"], alone) and both["small"].shape == (18, 3, 12, 12)
-    part = MultiCrop(small_views=3, small_size=12).inputs(batch(slice(2, 4)))
+    part: Any = MultiCrop(small_views=3, small_size=12).inputs(batch(slice(2, 4)))
     assert torch.equal(part["small"], both["small"].unflatten(0, (3, 6))[:, 2:4].flatten(0, 1))
 
 

@@ -56,10 +56,14 @@ def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
     assert second.split("|")[2].strip() == "not run"
 
 
-EXAMPLES = {"methods/toy.py"}
 PATHS = set(re.findall(r"`((?:vicreg|stages|tests|reports)/[\w./]*)`", README))
 
 
-@pytest.mark.parametrize("path", sorted(PATHS - {f"vicreg/{example}" for example in EXAMPLES}))
+def test_the_example_of_a_method_is_one_of_the_methods():
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block in (ROOT / "vicreg/methods/barlow_twins.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
 def test_every_path_that_the_readme_names_exists(path):
     assert (ROOT / path).exists()

@@ -34,7 +34,11 @@ def test_the_projects_own_parameters_are_valid(values: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("study", "imagenet", "study = 'imagenet': allowed are cifar, cifar_methods, cifar_short, cifar_small, embedded"),
+        (
+            "study",
+            "imagenet",
+            "study = 'imagenet': allowed are cifar, cifar_methods, cifar_short, cifar_small, embedded",
+        ),
         ("rows", ["random", "nowhere"], "rows.1 = 'nowhere': allowed are barlow_twins, byol, cifar_aug"),
         ("rows", [], "rows = []"),
         ("aug.scale_mn", 0.4, "aug.scale_mn: unknown key"),
@@ -52,7 +56,11 @@ def test_the_projects_own_parameters_are_valid(values: Any) -> None:
         ("datasets.cifar10.source", "local", "datasets.cifar10.folder: missing"),
         ("datasets.shapes10.source", "official", "datasets.shapes10.source = 'official': it has cifar10, cifar100"),
         ("datasets.shapes10.folder", "x", "datasets.shapes10.folder: unknown key"),
-        ("methods.vicreg.varience", 1.0, "methods.vicreg (encoders.imagenet_aug).varience: unknown key; there are small_views"),
+        (
+            "methods.vicreg.varience",
+            1.0,
+            "methods.vicreg (encoders.imagenet_aug).varience: unknown key; there are small_views",
+        ),
         ("methods.vicreg.variance", -1.0, "methods.vicreg (encoders.imagenet_aug).variance = -1.0"),
         ("methods.nowhere", {}, "methods.nowhere = 'nowhere': allowed are "),
         ("backbones.resnet18.stem", "cifr", "backbones.resnet18 (encoders.random).stem = 'cifr'"),

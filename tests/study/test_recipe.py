@@ -44,6 +44,31 @@ def test_a_row_has_values_of_its_own() -> None:
     assert resolved("imagenet_aug", encoders__cifar_aug=entry) == other
 
 
+def test_a_study_has_values_of_its_own_for_a_row() -> None:
+    own = {"byol": {"method_params": {"momentum": 0.5}, "optimizer": {"weight_decay": 0.5}, "epochs": 3}}
+    before, values = resolved("byol"), resolved("byol", studies__embedded__encoders=own)
+    assert values["method"] == before["method"] | {"momentum": 0.5}
+    assert values["optimizer"] == before["optimizer"] | {"weight_decay": 0.5}
+    assert values["epochs"] == 3
+    assert resolved("byol", studies__cifar__encoders=own) == before
+    assert resolved("simclr", studies__embedded__encoders=own) == resolved("simclr")
+    for wrong, message in (
+        ({"byol": {"momentum": 1}}, "studies.embedded.encoders.byol.momentum: unknown key"),
+        ({"toy": {}}, "studies.embedded.encoders = 'toy': allowed are"),
+    ):
+        with pytest.raises(params.ParamsError, match=message):
+            resolved("byol", studies__embedded__encoders=wrong)
+
+
+def test_one_policy_for_all_replaces_that_of_each_row() -> None:
+    assert resolved("simclr", policy="aug")["policy"] == {"name": "aug", **VALUES["aug"]}
+    assert resolved("simclr")["policy"]["hue"] == 0.2
+    assert resolved("imagenet_aug", policy="imagenet_paper")["policy"]["name"] == "imagenet_paper"
+    assert "policy" not in resolved("random", policy="aug")
+    with pytest.raises(params.ParamsError, match="policy = 'none': allowed are aug, imagenet_code, imagenet_paper"):
+        resolved("simclr", policy="none")
+
+
 def test_another_rate_leaves_a_row_that_does_not_train() -> None:
     assert resolved("random", optimizer__base_lr=0.1, studies__embedded__epochs=3) == resolved("random")
     assert resolved("random", seed=1) != resolved("random")

@@ -65,8 +65,8 @@ def build_optimizer(module: nn.Module, params: Optimizer, batch_size: int) -> to
 
         for group in groups[::2]:
             group["always_adapt"] = True  # also without weight decay; timm spares groups without it
-        options = {"trust_coeff": params.trust_coefficient, "trust_clip": params.trust_clip}
-        return Lars(groups, lr=lr, momentum=params.momentum, **options)
+        trust, clip = params.trust_coefficient, params.trust_clip
+        return Lars(groups, lr=lr, momentum=params.momentum, trust_coeff=trust, trust_clip=clip)
     if params.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=params.momentum, fused=True)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.name](groups, lr=lr, fused=True)

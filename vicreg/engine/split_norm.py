@@ -1,9 +1,11 @@
 """Batch norm over parts of a batch, so that the images of one part share no statistics with those of another.
 
 MoCo needs it: a query and its key that were normalized together, unlike the keys of the queue, can be told by their
-statistics (He et al., MoCo, CVPR 2020, section 3.3, which has a part for each GPU and shuffles the keys). Here the parts
+statistics (He et al., MoCo, CVPR 2020, section 3.3, where each GPU has a part and keys are shuffled). Here the parts
 are those of the whole batch, so that k processes compute what one does.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +39,10 @@ class SplitBatchNorm(nn.BatchNorm2d):
             for x, mean, variance in zip(input.chunk(parts), means, variances, strict=True)
         ]
         with torch.no_grad():
-            for running, stats in ((self.running_mean, means), (self.running_var, variances)):
-                running.lerp_(all_reduce_mean(torch.stack(stats).mean(dim=0)), self.momentum)  # type: ignore[union-attr, arg-type]
-            self.num_batches_tracked += 1  # type: ignore[operator]
+            running: Any = self
+            running.running_mean.lerp_(all_reduce_mean(torch.stack(means).mean(dim=0)), self.momentum)
+            running.running_var.lerp_(all_reduce_mean(torch.stack(variances).mean(dim=0)), self.momentum)
+            running.num_batches_tracked.add_(1)
         return torch.cat(outputs)
 
 

@@ -3,8 +3,6 @@
 Zbontar, Jing, Misra, LeCun, Deny, Barlow Twins: Self-Supervised Learning via Redundancy Reduction, ICML 2021.
 """
 
-from typing import Any
-
 from torch import Tensor
 
 from vicreg.engine import distributed
@@ -54,5 +52,5 @@ class BarlowTwins(Method):
 
     def forward(self, views: Tensor) -> dict[str, Tensor]:
         z = self.projector(self.encoder(views))  # (2N, D)
-        halves: Any = [distributed.gather(half) for half in z.chunk(2)]
-        return {**objective(*halves, self.params.scale, self.params.redundancy), "embeddings": z.detach()}
+        a, b = (distributed.gather(half) for half in z.chunk(2))
+        return {**objective(a, b, self.params.scale, self.params.redundancy), "embeddings": z.detach()}

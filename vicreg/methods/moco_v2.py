@@ -4,8 +4,6 @@ He et al., Momentum Contrast for Unsupervised Visual Representation Learning, CV
 Improved Baselines with Momentum Contrastive Learning, 2020.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -24,7 +22,7 @@ from vicreg.nn.teacher import Teacher, cosine_momentum
 
 @full_precision
 def contrast(q: Tensor, k: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """InfoNCE (equation 1): cross-entropy of each key k (N, D) among itself and the queue (K, D), by its query q (N, D).
+    """InfoNCE (equation 1): cross-entropy of each key k (N, D) among it and the queue (K, D), by its query q (N, D).
 
     All rows are unit vectors; the loss is the mean over queries.
     """
@@ -34,7 +32,7 @@ def contrast(q: Tensor, k: Tensor, queue: Tensor, temperature: float) -> Tensor:
 
 
 class MoCoV2(Method):
-    """Views (2N, 3, H, W), the first views before the second ones, and an order -> the loss and the queries' embeddings.
+    """Views (2N, 3, H, W), the first views before the second ones, and an order -> loss, queries' embeddings, keys.
 
     Keys are computed of images in a drawn order, so that a query and its key are in different parts of batch norm.
     """

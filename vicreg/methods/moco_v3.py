@@ -18,7 +18,7 @@ from vicreg.nn.teacher import Teacher, cosine_momentum
 
 @full_precision
 def contrast(q: Tensor, k: Tensor, temperature: float, first: int = 0) -> Tensor:
-    """2 * temperature * the cross-entropy of each prediction's own key among all keys (algorithm 1), mean over q (n, D).
+    """The cross-entropy of each prediction's own key among all keys, times 2 * temperature, mean over q (n, D).
 
     k: (N, D), the keys of all processes; the own key of row i of q is row `first` + i. Any scale of either will do.
     """

@@ -60,7 +60,7 @@ class SwAV(Method):
         projector_width: Count
         embedding_width: Count = 128
 
-    prototypes: nn.Linear
+    queues: Any  # nn.ModuleList[Queue]
     queue_in_use: Tensor
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):

@@ -2,25 +2,25 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-P, R = ParamSpec("P"), TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def full_precision(function: Callable[P, R]) -> Callable[P, R]:
+def full_precision(function: F) -> F:
     """Let a function compute outside autocast, on its tensors in float32 (float64 stays)."""
 
     @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         device = next(value.device.type for value in args if isinstance(value, Tensor))
         with torch.autocast(device, enabled=False):
-            return function(*map(_widened, args), **kwargs)  # type: ignore[arg-type]
+            return function(*map(_widened, args), **kwargs)
 
-    return wrapped
+    return wrapped  # type: ignore[return-value]
 
 
-def _widened(value: object) -> object:
+def _widened(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value

@@ -33,7 +33,7 @@ class Fractions(Section):
 
 
 class Study(Section):
-    """A block of `studies`: the datasets and the sizes, which are what differs between studies."""
+    """A block of `studies`: the datasets and the sizes, and what rows of `encoders` say differently in this study."""
 
     primary: Name
     transfer: Name
@@ -43,6 +43,7 @@ class Study(Section):
     epochs: Count
     batch_size: Annotated[int, Field(ge=2, le=MAX_INT)]
     online_eval_every: Annotated[int, Field(ge=0, le=MAX_INT)]
+    encoders: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
 
 class Row(Section):
@@ -118,6 +119,8 @@ class Params(Section):
         for name, study in self.studies.items():
             yield f"studies.{name}.primary", study.primary, self.datasets
             yield f"studies.{name}.transfer", study.transfer, set(self.datasets) - {study.primary}
+            for row in study.encoders:
+                yield f"studies.{name}.encoders", row, self.encoders
         for family in ("methods", "backbones", "probes"):
             for name in getattr(self, family):
                 yield f"{family}.{name}", name, plugins.names(family)
@@ -147,9 +150,17 @@ class Params(Section):
         """The block of `studies` that `study` names."""
         return self.studies[self.study]
 
+    def entry(self, row: str) -> Row:
+        """The entry of `encoders` for a row, with what this study says differently."""
+        values = self.encoders[row].model_dump(exclude_unset=True)
+        for key, value in self.sizes.encoders.get(row, {}).items():
+            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+        return validated(Row, values, f"studies.{self.study}.encoders.{row}")
+
     def policy_of(self, row: str) -> str | None:
         """The name of the policy that draws a row's views; None for a row that has none."""
-        return (self.policy or self.encoders[row].policy) if self.encoders[row].policy else None
+        own = self.entry(row).policy
+        return (self.policy or own) if own else None
 
     def source_params(self, dataset: str) -> Section:
         """The parameters of a dataset's source."""
@@ -164,7 +175,7 @@ class Params(Section):
 
         They are those of this file with the row's own values. Where neither says a member's width, the study does.
         """
-        entry, key = self.encoders[row], f"encoders.{row}"
+        entry, key = self.entry(row), f"encoders.{row}"
         sections: dict[str, Any] = {}
         for kind in ("method", "backbone"):
             name, family = getattr(entry, kind), f"{kind}s"
@@ -177,7 +188,8 @@ class Params(Section):
             sections[kind] = validated(type(section), {**section.model_dump(), **getattr(entry, kind)}, f"{key}.{kind}")
         policies = {CIFAR_POLICY: self.aug, **self.policies}
         values = policies[name].model_dump() if (name := self.policy_of(row)) else {}
-        sections["policy"] = validated(Policy, {**values, **({} if self.policy else entry.policy_params)}, f"{key}.policy_params")
+        changes = {} if self.policy else entry.policy_params
+        sections["policy"] = validated(Policy, {**values, **changes}, f"{key}.policy_params")
         if not entry.policy and member_class("methods", entry.method).trains:
             raise ValueError(f"{key}.policy: missing; its method trains on views")
         return sections

@@ -96,7 +96,7 @@ def resolve(p: Params, row: str) -> Recipe:
     """Return the recipe of a row of params.yaml; raises ParamsError for a row that it does not have."""
     if row not in p.encoders:
         raise ParamsError(f"there is no encoder {row!r} in params.yaml; choose from {', '.join(p.encoders)}")
-    entry, sizes, sections = p.encoders[row], p.sizes, p.sections(row)
+    entry, sizes, sections = p.entry(row), p.sizes, p.sections(row)
     member = plugins.member_class("methods", entry.method, Method)
     training = {
         "policy": {"name": p.policy_of(row), **sections["policy"].model_dump(mode="json")},
@@ -139,7 +139,7 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
         "neighbors": {**seed, **p.neighbors.model_dump()},
         "register": {"datasets": datasets, "rows": p.rows},
         "report": {"study": p.study, **seed, "protocol": p.protocol, "datasets": datasets, "rows": p.rows}
-        | {"sizes": {**sizes.model_dump(), "source": sources["primary"]}, "params": relevant(p)},
+        | {"sizes": {**sizes.model_dump(exclude={"encoders"}), "source": sources["primary"]}, "params": relevant(p)},
     }
     members = {"linear_eval": [plugins.module_name("probes", probe) for probe in p.probes]}
     for role, name in datasets.items():
@@ -156,9 +156,9 @@ def relevant(p: Params) -> dict[str, Any]:
     """What of params.yaml shapes this study: without other studies, datasets and rows, as written, without defaults."""
     values = p.model_dump(mode="json", exclude={"data_placement", "checkpoint_every"}, exclude_unset=True)
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
-    entries = [p.encoders[row] for row in p.rows]
+    entries = list(map(p.entry, p.rows))
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
-    used["policies"] = set(map(p.policy_of, p.rows))
+    used["policies"] = {name for row in p.rows if (name := p.policy_of(row))}
     return {k: {n: v for n, v in value.items() if n in used[k]} if k in used else value for k, value in values.items()}
 
 

@@ -11,6 +11,7 @@ from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.study import Dataset, Study
 
+NAME_HEIGHT = 0.17  # inches of a row's name at the end of its line
 GUESSES = {"top1": 1, "top5": 5}  # classes that count, of all
 LABELS = {
     "top1": "top-1 accuracy (%)",
@@ -29,7 +30,9 @@ def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
     title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
     empty = "no encoder ran" if dataset.classes else "these images have no labels"
     panels = accuracy_panels(curves, style.styles(study.rows), len(dataset.classes))
-    return PanelFigure(title, panels, empty, columns=2, height=3.1, curves=curves, keys=SCORES)
+    height = max(3.1, 0.9 + NAME_HEIGHT * len(curves))
+    size = (4.1, height - 0.3)
+    return PanelFigure(title, panels, empty, columns=2, height=height, size=size, curves=curves, keys=SCORES)
 
 
 def pretraining(study: Study) -> dict[str, PanelFigure]:
@@ -89,7 +92,8 @@ def _accuracy(axes: Axes, curves: Curves, styles: Styles, score: str, chance: fl
     ends = {row: 100 * points[-1][score] for row, points in curves.items()}
     texts = [*(f"{row} {end:.1f}" for row, end in ends.items()), f"chance {chance:.3g}"]
     low, high = axes.get_ylim()
-    heights = spread([*ends.values(), chance], gap=0.07 * (high - low))
+    inches = axes.get_window_extent().height / axes.figure.dpi
+    heights = spread([*ends.values(), chance], gap=NAME_HEIGHT / inches * (high - low))
     for text, y, color in zip(texts, heights, [*(styles[row].color for row in ends), style.INK], strict=True):
         axes.text(1.015, y, text, color=color, va="center", transform=axes.get_yaxis_transform())
 
