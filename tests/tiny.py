@@ -29,6 +29,18 @@ SIZES = {
     "embedding_width": 6,
     "prototypes": 5,
 }  # small values of members' parameters, by their names
+SMALL = {"small_views": 1, "small_size": 12}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # of methods: a member and changes of its parameters
+    "vicreg-predictor": ("vicreg", {"predictor": True, **SMALL}),
+    "simclr-multi-crop": ("simclr", SMALL),
+    "swav-multi-crop": ("swav", SMALL | {"queue_start": 0.0}),
+    "byol-regularized": ("byol", {"variance": 1.0, "covariance": 0.01}),
+    "simsiam-regularized": (
+        "simsiam",
+        {"predictor": False, "batch_norm": False, "variance": 1.0, "regularize": "directions"},
+    ),
+    "moco_v2-one-sided": ("moco_v2", {"symmetric": False, "norm_parts": 2}),
+}
 
 
 def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:
@@ -46,15 +58,16 @@ def params(section: Any, **changes: Any) -> Any:
 
 def member_params(name: str, **changes: Any) -> Any:
     """Parameters of a method: as `params`, and as params.yaml has them where there is no default."""
+    name, own = VARIANTS.get(name, (name, {}))
     section = plugins.member_class("methods", name, Method).Params
     written = yaml.load(ROOT / "params.yaml")["methods"].get(name, {})
     required = {key for key, field in section.model_fields.items() if field.is_required()} - SIZES.keys()
-    return params(section, **({key: written[key] for key in required & written.keys()} | changes))
+    return params(section, **({key: written[key] for key in required & written.keys()} | own | changes))
 
 
 def method(name: str = "vicreg", width: int = 2, num_images: int = 50, seed: int = 0, **changes: Any) -> Any:
     """A method of this name on a tiny encoder."""
-    member = plugins.member_class("methods", name, Method)
+    member = plugins.member_class("methods", VARIANTS.get(name, (name, {}))[0], Method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = member(encoder(width), member_params(name, **changes), num_images=num_images)

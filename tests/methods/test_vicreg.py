@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from draws import gaussian, grad, slopes
 
-from vicreg.methods.vicreg import VICReg, invariance, objective
+from vicreg.methods.vicreg import VICReg, asymmetric_objective, invariance, objective
 from vicreg.nn.variance_covariance import covariance, variance
 
 
@@ -111,3 +112,60 @@ def test_the_pair_loss_is_the_objective_on_a_batch_of_two() -> None:
 def test_impossible_parameters_are_errors_that_name_them(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         params(**changes)
+
+
+def numpy_asymmetric(predictions, targets, full):
+    """The invariance of equation 8, in both directions of each pair, mean over pairs, written with loops."""
+    pairs = [(0, 1)] + [(small, i) for small in range(2, len(targets)) for i in range(full)]
+    values = []
+    for i, j in pairs:
+        values += [np.mean((predictions[i] - targets[j]) ** 2), np.mean((predictions[j] - targets[i]) ** 2)]
+    return float(np.mean(values))
+
+
+@pytest.mark.parametrize("views", [2, 3])
+@pytest.mark.parametrize("stop", [True, False])
+def test_predictions_and_stopped_targets_follow_equation_8(views: int, stop: bool) -> None:
+    p, z = ([gaussian(6, 4, seed=10 * k + v).requires_grad_() for v in range(views)] for k in (0, 1))
+    section = params(variance=0.0, covariance=0.0, stop_gradient=stop, predictor=True)
+    loss = asymmetric_objective(*p, *z, params=section)["loss"]
+    loss.backward()
+    x, y = ([v.detach().numpy() for v in group] for group in (p, z))
+    assert loss.item() == pytest.approx(25 * numpy_asymmetric(x, y, 2))
+    np.testing.assert_allclose(grad(p[0]), slopes(lambda v: 25 * numpy_asymmetric([v, *x[1:]], y, 2), x[0]), atol=1e-7)
+    if stop:
+        assert all(v.grad is None or not v.grad.any() for v in z)
+    else:
+        np.testing.assert_allclose(
+            grad(z[1]), slopes(lambda v: 25 * numpy_asymmetric(x, [y[0], v, *y[2:]], 2), y[1]), atol=1e-7
+        )
+
+
+def test_without_predictor_stopping_the_gradient_halves_it_and_keeps_the_value() -> None:
+    gradients, values = [], []
+    for stop in (True, False):
+        a, b = (v.requires_grad_() for v in embeddings(6, 4))
+        section = params(variance=0.0, covariance=0.0, stop_gradient=stop)
+        outputs = asymmetric_objective(a, b, a, b, params=section) if stop else objective(a, b, params=section)
+        outputs["loss"].backward()
+        gradients.append(grad(a))
+        values.append(outputs["loss"].item())
+    assert values[0] == pytest.approx(values[1])
+    np.testing.assert_allclose(2 * gradients[0], gradients[1])
+
+
+def test_a_small_crop_is_compared_with_both_views_and_regularized_like_them() -> None:
+    a, b = embeddings(9, 6)
+    c = gaussian(9, 6, seed=4)
+    outputs = objective(a, b, c, params=params())
+    pairs = [numpy_loss(x.numpy(), y.numpy(), (1.0, 0.0, 0.0), 2, False)[1] for x, y in ((a, b), (c, a), (c, b))]
+    assert float(outputs["invariance"]) == pytest.approx(np.mean([pair[0] for pair in pairs]))
+    hinges = [numpy_loss(x.numpy(), x.numpy(), (0.0, 1.0, 0.0), 2, False)[1] for x in (a, b, c)]
+    assert float(outputs["variance"]) == pytest.approx(np.mean([hinge[1] for hinge in hinges]))
+    assert float(outputs["covariance"]) == pytest.approx(np.mean([hinge[2] for hinge in hinges]))
+
+
+def test_variants_have_the_heads_they_name() -> None:
+    method = tiny.method("vicreg", predictor=True, batch_norm=False)
+    names = [type(layer).__name__ for layer in (*method.projector, *method.predictor)]
+    assert names == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Linear", "ReLU", "Linear"]
