@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.utils._pytree import tree_map
@@ -15,7 +18,7 @@ from vicreg.augment.batch import Batch
 from vicreg.engine.train_state import TrainState
 from vicreg.io import plugins, weights
 from vicreg.jobs.run_store import RunStore
-from vicreg.nn.encoder import Encoder
+from vicreg.nn.encoder import Encoder, extract_features
 from vicreg.nn.method import Method
 
 MEMBERS = plugins.names("methods")
@@ -159,9 +162,9 @@ def test_the_encoder_gets_a_gradient(name: str) -> None:
     assert any(parameter.grad.abs().max() > 0 for parameter in method.encoder.parameters())
 
 
-def learnable() -> np.ndarray:
-    """48 images in 4 kinds: a color with a stripe at its own place, and noise."""
-    images = tiny.pixels(48) // 8
+def learnable(seed: int = 0) -> np.ndarray:
+    """48 images in 4 kinds, in turn: a color with a stripe at its own place, and noise."""
+    images = tiny.pixels(48, seed=seed) // 8
     for kind in range(4):
         images[kind::4] += np.array([40 * kind, 120 - 40 * kind, 30 * (kind % 2)], np.uint8)
         images[kind::4, :, 8 * kind : 8 * kind + 8] += 60
@@ -169,10 +172,14 @@ def learnable() -> np.ndarray:
 
 
 @training
-def test_the_loss_falls(name: str) -> None:
+def test_the_loss_falls_and_a_probe_is_above_chance(name: str) -> None:
     state = tiny.state(tiny.method(name, width=4, num_images=48), lr=0.003)
     losses = [record["loss"] for record in tiny.run(state, tiny.loader(learnable()), tiny.config(12, BATCH))]
     assert np.mean(losses[-3:]) < np.mean(losses[1:3])  # in the first epoch a queue is still full of random rows
+    train, test = (extract_features(state.method.encoder, learnable(seed), tiny.CPU) for seed in (0, 1))
+    kinds = np.arange(48) % 4
+    probe = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, kinds)
+    assert probe.score(test, kinds) > 0.5  # of 4 kinds
 
 
 @training
