@@ -59,7 +59,12 @@ def evaluation(top1: float, classes: int) -> dict[str, Any]:
 def pretraining(epochs: int, **indicators: float) -> dict[str, Any]:
     terms = {"loss": 3.0, "invariance": 0.1, "variance": 0.2, "covariance": 0.3, **indicators}
     history = [{"epoch": n + 1, **terms, "lr": 0.1, "images_per_second": 50.0, "seconds": 1.0} for n in range(epochs)]
-    return {"images": 100, "history": history, "online": [{"epoch": 2, "top1": 0.3, "top5": 0.8}] if epochs else []}
+    return {
+        "images": 100,
+        "train_seconds": 9.0,
+        "history": history,
+        "online": [{"epoch": 2, "top1": 0.3, "top5": 0.8}] if epochs else [],
+    }
 
 
 def neighbors(classes: int) -> dict[str, Any]:

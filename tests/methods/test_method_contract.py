@@ -183,6 +183,19 @@ def test_the_loss_falls_and_a_probe_is_above_chance(name: str) -> None:
 
 
 @training
+def test_half_precision_trains_with_losses_in_full(name: str) -> None:
+    method = tiny.method(name, num_images=IMAGES).train()
+    inputs = method.inputs(batch())
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = method(inputs)
+    assert outputs["loss"].dtype == torch.float32
+    outputs["loss"].backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+    exact = method.double()(tree_map(lambda x: x.double() if x.is_floating_point() else x, inputs))["loss"]
+    assert outputs["loss"].item() == pytest.approx(exact.item(), rel=0.05, abs=0.05)
+
+
+@training
 def test_forward_moves_batch_norm_statistics_alone(name: str) -> None:
     method = tiny.method(name, num_images=IMAGES).train()
     inputs = method.inputs(batch())

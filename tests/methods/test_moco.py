@@ -10,6 +10,7 @@ import torch
 from draws import gaussian, grad, slopes, unit
 from torch.nn.functional import batch_norm, normalize
 
+from vicreg.augment.batch import Batch
 from vicreg.engine.split_norm import SplitBatchNorm
 from vicreg.methods import moco_v2, moco_v3
 
@@ -120,8 +121,16 @@ def test_split_batch_norm_is_that_of_each_part() -> None:
     torch.testing.assert_close(whole.running_mean, 0.1 * means)
     torch.testing.assert_close(whole.running_var, 0.9 + 0.1 * variances)
     torch.testing.assert_close(split.eval()(x), whole.eval()(x))
-    with pytest.raises(ValueError, match=r"batch norm over 4 parts cannot split 6 images .*moco_v2.norm_parts"):
-        split.train()(x[:6])
+
+
+def test_parts_divide_the_batch_and_are_shared_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.from_numpy(tiny.pixels(12)).permute(0, 3, 1, 2)
+    batch = Batch(images, torch.arange(12), slice(0, 12), 12, tiny.POLICY, tiny.generator())
+    with pytest.raises(ValueError, match=r"moco_v2.norm_parts = 8 must divide the batch of 12 images"):
+        tiny.method("moco_v2").inputs(batch)
+    monkeypatch.setattr(moco_v2.distributed, "world_size", lambda: 4)
+    with pytest.raises(ValueError, match=r"norm_parts = 2 must .* a multiple of the number of processes, 4"):
+        tiny.method("moco_v2", norm_parts=2).inputs(batch)
 
 
 def test_value_and_gradient_of_v3_equal_numpy() -> None:

@@ -216,15 +216,15 @@ def test_settings_of_probes_are_told_where_they_differ():
 def test_pretraining_shows_whatever_each_method_logged():
     def result(method: str, **terms: float) -> dict[str, Any]:
         epochs = [{"epoch": n, "loss": 3.0 / n, **terms, "images_per_second": 100.0 * n} for n in (1, 2, 3)]
-        return {"images": 4000, "history": epochs, "recipe": {"method": {"name": method}}}
+        return {"images": 4000, "train_seconds": 61.2, "history": epochs, "recipe": {"method": {"name": method}}}
 
     results = {"x": result("a", entropy=0.5), "y": result("b", effective_rank=2.0), "random": {"history": []}}
     one, other = content.content(study(BOTH, pretraining=results))["pretraining"].values()
     assert rows(one) == [
-        ["encoder", "images", "epochs", "loss", "entropy", "images per second"],
-        ["`x`", "4,000", "3", "1.000", "0.500", "200"],
+        ["encoder", "images", "epochs", "loss", "entropy", "images per second", "seconds"],
+        ["`x`", "4,000", "3", "1.000", "0.500", "200", "61"],
     ]
-    assert rows(other)[0] == ["encoder", "images", "epochs", "loss", "images per second"]
+    assert rows(other)[0] == ["encoder", "images", "epochs", "loss", "images per second", "seconds"]
 
 
 def test_the_document_says_how_its_numbers_came_about():

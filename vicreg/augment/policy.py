@@ -23,7 +23,7 @@ class Policy(Section):
     Attributes:
         scale_min, scale_max: part of the image's area that a crop covers; no crop where both are 1.
         ratio_min, ratio_max: width / height of a crop.
-        interpolation: "bilinear" or "bicubic", from the crop back to the size of the image.
+        interpolation: "bilinear" or "bicubic", from the crop to the size of the view.
         flip: probability of a mirror image, left to right.
         jitter: probability of color jitter: the four operators below in an order drawn per image.
         brightness, contrast, saturation: a factor is drawn from 1 - x (at least 0) to 1 + x.

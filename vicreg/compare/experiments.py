@@ -29,7 +29,9 @@ def online(given: Sequence[str], study: str, encoder: str) -> tuple[pd.DataFrame
     check_distinct(runs, ["label", "seed"], "experiment")
     curves = {run["experiment"]: query.online_curve(run["run_id"]) for _, run in runs.iterrows()}
     if blind := [name for name, curve in curves.items() if curve.empty]:
-        raise ValueError(f"the pretraining of {blind[0]!r} has no online evaluation: set `online_eval_every`")
+        raise ValueError(
+            f"the pretraining of {blind[0]!r} has no online evaluation: set `online_eval_every`, or it collapsed"
+        )
     scores = pd.concat(curves, names=["experiment"]).reset_index("experiment")
     first = runs.drop_duplicates("label")
     settings = pd.DataFrame(differing(list(first["params"]), FREE), first["label"])

@@ -52,7 +52,8 @@ def check(reports: Sequence[Report]) -> None:
         check_alike(values, free, "these reports should differ in their seeds alone")
     cells = groups(pd.concat([report.scores[CELL] for report in reports]), CELL)
     if unshared := [" ".join(cell) for cell, rows in cells if len(rows) < len(reports)]:
-        raise ValueError(f"these reports have not the same encoders and probes: not all have {', '.join(unshared)}")
+        lacking = f"not all have {', '.join(unshared)} (a row that collapsed has none)"
+        raise ValueError(f"these reports have not the same encoders and probes: {lacking}")
     if reports[0].scores.empty:
         raise ValueError(f"{reports[0].origin} holds no accuracies: no encoder ran, or no probe")
 

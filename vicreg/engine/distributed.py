@@ -67,6 +67,14 @@ def all_equal(value: Any) -> bool:
     return all(other == value for other in values)
 
 
+def from_main_process(value: Any) -> Any:
+    """The main process's value, in all processes: what they decide by it they decide alike."""
+    values = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(values)
+    return values[0]
+
+
 def all_reduce_sum(x: Tensor) -> Tensor:
     """Sum x over all processes; its gradient is summed over them likewise."""
     return AllReduceSum.apply(x) if world_size() > 1 else x

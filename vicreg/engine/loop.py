@@ -98,7 +98,8 @@ def train(
                 after_step(state)
         record = epoch_means(state.metrics, names, epoch)
         if "embeddings" in outputs:
-            record |= collapse.indicators(distributed.gather(outputs["embeddings"].detach()), method.embedding_scale)
+            z = distributed.gather(outputs["embeddings"].detach())
+            record |= distributed.from_main_process(collapse.indicators(z, method.embedding_scale))
         seconds = state.elapsed()
         state.end_epoch()
         yield {"epoch": epoch, **record, "lr": lr, "images_per_second": steps * size / seconds, "seconds": seconds}

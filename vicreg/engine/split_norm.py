@@ -15,7 +15,10 @@ from vicreg.engine.distributed import all_reduce_mean, world_size
 
 
 class SplitBatchNorm(nn.BatchNorm2d):
-    """Batch norm of each of `parts` equal, consecutive parts of the whole input; in evaluation mode as BatchNorm2d."""
+    """Batch norm of each of `parts` equal, consecutive parts of the whole input; in evaluation mode as BatchNorm2d.
+
+    Processes must share the parts evenly.
+    """
 
     def __init__(self, other: nn.BatchNorm2d, parts: int):
         """It shares the parameters and statistics of `other`."""
@@ -27,11 +30,6 @@ class SplitBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         parts = self.parts // world_size()  # of this process's rows
-        if not parts or self.parts % world_size() or len(input) % parts:
-            raise ValueError(
-                f"batch norm over {self.parts} parts cannot split {len(input)} images in each of {world_size()} "
-                "processes: choose a `batch_size` that is a multiple, or another `methods.moco_v2.norm_parts`"
-            )
         means = [torch.zeros_like(self.running_mean) for _ in range(parts)]  # type: ignore[arg-type]
         variances = [torch.ones_like(self.running_var) for _ in range(parts)]  # type: ignore[arg-type]
         outputs = [
@@ -47,7 +45,7 @@ class SplitBatchNorm(nn.BatchNorm2d):
 
 
 def split_batchnorm(module: nn.Module, parts: int) -> None:
-    """Replace every batch norm inside `module` by one over `parts` parts of the batch."""
+    """Replace every BatchNorm2d inside `module` by one over `parts` parts of the batch."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, SplitBatchNorm(child, parts))

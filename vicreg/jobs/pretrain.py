@@ -109,7 +109,6 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
         except loop.CollapseError as error:  # a result: the tables say so, and the other rows go on
             job.log(f"warning: {error}")
             result["collapsed"] = str(error).splitlines()[0]
-            tracked.tag("collapsed", result["collapsed"])
         result["train_seconds"] = round(time.monotonic() - began, 2)
         store.finish({**state.state_dict(), "result": result})
         if not is_current():
@@ -119,7 +118,10 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
                 "changed and run again to have these weights at once, or run again as it is to pretrain anew."
             )
         tracked.artifact(save(state.method, result), "weights")
-        tracked.tag("weights", weights.digest(state.method.encoder))
+        if "collapsed" in result:
+            tracked.tag("collapsed", result["collapsed"])
+        else:
+            tracked.tag("weights", weights.digest(state.method.encoder))
 
 
 def main_process_only(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
@@ -183,5 +185,6 @@ def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
         parts.append(f"effective rank {record['effective_rank']:.1f}")
     if online and online[-1]["epoch"] == record["epoch"]:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
-    max_rank = min(2 * recipe.batch_size, recipe.method.get("projector_width", 0) or 2**31)
+    width = recipe.method.get("embedding_width") or recipe.method.get("projector_width") or 2**31
+    max_rank = min(2 * recipe.batch_size, width)
     return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])

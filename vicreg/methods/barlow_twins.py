@@ -38,7 +38,7 @@ class BarlowTwins(Method):
     """Views (2N, 3, H, W), the first views before the second ones -> the loss, its terms and the embeddings (2N, D)."""
 
     class Params(Section):
-        """redundancy: the weight lambda; scale: of the loss, which matters to optimizers other than LARS."""
+        """redundancy: the weight lambda; scale: of the loss, which LARS ignores for layers that it adapts."""
 
         redundancy: NonNegative = 0.0051
         scale: Positive = 0.1

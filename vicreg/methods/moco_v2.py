@@ -6,7 +6,7 @@ Improved Baselines with Momentum Contrastive Learning, 2020.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
@@ -15,7 +15,7 @@ from vicreg.io.section import Count, Fraction, Positive, Probability, Section
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
-from vicreg.nn.precision import full_precision
+from vicreg.nn.precision import full_precision, unit
 from vicreg.nn.queue import Queue
 from vicreg.nn.teacher import Teacher, cosine_momentum
 
@@ -41,7 +41,8 @@ class MoCoV2(Method):
         """temperature; momentum of the key encoder, at the start and at the end; the heads.
 
         queue: how many keys it keeps, as a share of the pretraining images. symmetric: whether both views are queries,
-        the mean of both directions counts, and both views' keys are queued. norm_parts: see `SplitBatchNorm`.
+        the mean of both directions counts, and both views' keys are queued. norm_parts: of each view's batch, see
+        `SplitBatchNorm`; with 1 batch norm sees the whole batch, and images are not shuffled.
         """
 
         temperature: Positive = 0.2
@@ -63,27 +64,32 @@ class MoCoV2(Method):
         self.queue = Queue(max(1, round(params.queue * num_images)), params.embedding_width)
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
+        parts, processes = self.params.norm_parts, distributed.world_size()
+        if batch.size % parts or (parts > 1 and parts % processes):
+            raise ValueError(
+                f"methods.moco_v2.norm_parts = {parts} must divide the batch of {batch.size} images, and, unless it is "
+                f"1, be a multiple of the number of processes, {processes}"
+            )
         return {"views": batch.views(2), "order": batch.permutation()}
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        views, order = inputs.values()
-        first, second = views.chunk(2)
-        symmetric = self.params.symmetric
-        z = self.projector(self.encoder(views if symmetric else first))
+        first, second = inputs["views"].chunk(2)
+        symmetric, order = self.params.symmetric, inputs["order"]
+        z = self.projector(self.encoder(inputs["views"] if symmetric else first))
         keys = self.keys([second, first] if symmetric else [second], order)  # (1 or 2, N of all processes, D)
-        own = distributed.local_rows(len(order))
-        k = keys[:, own].flatten(0, 1)
-        q = normalize(z.float() if z.dtype != torch.float64 else z)
-        loss = contrast(q, k, self.queue.rows, self.params.temperature)
+        k = keys[:, distributed.local_rows(len(order))].flatten(0, 1)
+        loss = contrast(unit(z), k, self.queue.rows, self.params.temperature)
         return {"loss": loss, "embeddings": z.detach(), "keys": keys.flatten(0, 1)}
 
     @torch.no_grad()
     def keys(self, views: list[Tensor], order: Tensor) -> Tensor:
         """Unit keys (V, N, D) of views (n, 3, H, W) of this process's rows, for the N rows of all processes."""
-        own = distributed.local_rows(len(order))
-        shuffled = [distributed.gather(view)[order[own]] for view in views]
-        keys = normalize(self.teacher(torch.cat(shuffled)).to(self.queue.rows.dtype)).chunk(len(views))
-        return torch.stack([distributed.gather(k)[order.argsort()] for k in keys])
+        shuffle = self.params.norm_parts > 1
+        if shuffle:
+            own = order[distributed.local_rows(len(order))]
+            views = [distributed.gather(view)[own] for view in views]
+        keys = [distributed.gather(k) for k in unit(self.teacher(torch.cat(views))).chunk(len(views))]
+        return torch.stack([k[order.argsort()] if shuffle else k for k in keys])
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
         momentum = cosine_momentum(self.params.momentum, self.params.momentum_end, progress)

@@ -34,7 +34,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 class SimCLR(Method):
     """Views (2N, 3, H, W), the first views before the second ones -> the loss and the embeddings (2N, D).
 
-    With small crops the loss is the mean over pairs of views of which at least one is of full size.
+    With small crops, a dictionary of views and crops, the loss is the mean over pairs of which one at least is of full
+    size, and embeddings of crops follow those of views.
     """
 
     class Params(MultiCrop):

@@ -18,7 +18,7 @@ from vicreg.nn.variance_covariance import AddedTerms
 
 @full_precision
 def objective(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
-    """The negative cosine of predictions p and embeddings z of the other view, all (N, D), in [-1, 1] (equation 2)."""
+    """The negative cosine of predictions p and embeddings z of the other view, all (N, D), in [-1, 1] (equation 4)."""
     forth, back = cosine_similarity(p1, z2.detach()), cosine_similarity(p2, z1.detach())
     return -(forth + back).mean() / 2
 

@@ -16,15 +16,15 @@ from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 from vicreg.nn.multi_crop import MultiCrop, embed_crops
-from vicreg.nn.precision import full_precision
+from vicreg.nn.precision import full_precision, unit
 from vicreg.nn.queue import Queue
 from vicreg.nn.sinkhorn import sinkhorn
 
 
 @full_precision
 def prototype_scores(z: Tensor, prototypes: Tensor) -> Tensor:
-    """Cosines (N, K) of embeddings z (N, D) with unit prototypes (K, D)."""
-    return normalize(z) @ prototypes.T
+    """Cosines (N, K) of unit vectors z (N, D) with unit prototypes (K, D)."""
+    return z @ prototypes.T
 
 
 def swapped_prediction(codes: list[Tensor], scores: list[Tensor], temperature: float) -> Tensor:
@@ -62,6 +62,7 @@ class SwAV(Method):
 
     queues: Any  # nn.ModuleList[Queue]
     queue_in_use: Tensor
+    resting: Tensor | None = None  # the prototypes, from before a step until after it
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
@@ -80,13 +81,13 @@ class SwAV(Method):
         return self.params.inputs(batch)
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
-        views = embed_crops(self.encoder, self.projector, inputs)  # (N, D) each
+        views = [unit(z) for z in embed_crops(self.encoder, self.projector, inputs)]  # (N, D) each
         scores = [prototype_scores(view, self.prototypes.weight) for view in views]
         with torch.no_grad():
             whole = torch.stack([distributed.gather(view.detach()) for view in views[:2]])  # (2, N of all processes, D)
             codes = [self.codes(score.detach(), queue) for score, queue in zip(scores, self.queues, strict=False)]
         loss = swapped_prediction(codes, scores, self.params.temperature)
-        return {"loss": loss, "embeddings": torch.cat(views[:2]).detach(), "queued": normalize(whole, dim=2)}
+        return {"loss": loss, "embeddings": torch.cat(views[:2]).detach(), "queued": whole}
 
     def codes(self, scores: Tensor, queue: Queue) -> Tensor:
         """Assignments (N, K) of this process's rows, for which those of all processes and the queue are assigned."""
@@ -97,10 +98,13 @@ class SwAV(Method):
         return codes[distributed.local_rows(len(whole))]
 
     def before_step(self, progress: float) -> None:
-        if progress < self.params.freeze and self.prototypes.weight.grad is not None:
-            self.prototypes.weight.grad.zero_()  # what weight decay then does to their lengths is undone
+        self.resting = self.prototypes.weight.detach().clone() if progress < self.params.freeze else None
+        if self.resting is not None and self.prototypes.weight.grad is not None:
+            self.prototypes.weight.grad.zero_()  # momentum gathers nothing
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
+        if self.resting is not None:
+            self.prototypes.weight.copy_(self.resting)
         self.normalize_prototypes()
         for queue, z in zip(self.queues, outputs["queued"], strict=True):
             queue.push(z)

@@ -65,7 +65,8 @@ def total(invariance_term: Tensor, views: Sequence[Tensor], params: "VICReg.Para
 class VICReg(Method):
     """Views (2N, 3, H, W), the first views before the second ones -> the loss, its terms and the embeddings (2N, D).
 
-    In a training by several processes the loss is that of all their views together.
+    With small crops it takes a dictionary of views and crops, whose embeddings follow those of the views. In a training
+    by several processes the loss is that of all their views together.
     """
 
     class Params(VarianceCovariance, MultiCrop):
@@ -107,8 +108,11 @@ class VICReg(Method):
         views = embed_crops(self.encoder, self.projector, inputs)  # (N, D) each
         z = [distributed.gather(view) for view in views]
         if self.params.predictor or self.params.stop_gradient:
-            predictions = self.predictor(torch.cat(views)).split(len(views[0]))
-            outputs = asymmetric_objective(*map(distributed.gather, predictions), *z, params=self.params)
+            predictions = z
+            if self.params.predictor:
+                p = self.predictor(torch.cat(views)).split(len(views[0]))
+                predictions = [distributed.gather(part) for part in p]
+            outputs = asymmetric_objective(*predictions, *z, params=self.params)
         else:
             outputs = objective(*z, params=self.params)
         return {**outputs, "embeddings": torch.cat(views).detach()}

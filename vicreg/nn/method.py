@@ -65,7 +65,8 @@ class Method(nn.Module):
         """What `forward` takes of a batch, without gradients, outside DDP and torch.compile: by default, two views.
 
         Returns a tensor or a nested tuple or dictionary of tensors; two views are (2N, 3, H, W) float32 in [0, 1], the
-        first view of each image before the second ones.
+        first view of each image before the second ones. A method that passes them through a network as one batch lets
+        batch norm see both together, where most papers' code passes one view after the other.
         """
         return batch.views(2)
 

@@ -4,14 +4,14 @@ Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster As
 """
 
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vicreg.augment.batch import Batch
-from vicreg.io.section import Count, Fraction, Section
+from vicreg.io.section import MAX_INT, Fraction, Section
 
 
 class MultiCrop(Section):
@@ -21,9 +21,15 @@ class MultiCrop(Section):
     """
 
     small_views: Annotated[int, Field(ge=0, le=100)] = 0
-    small_size: Count = 18
+    small_size: Annotated[int, Field(ge=4, le=MAX_INT)] = 18
     small_scale_min: Fraction = 0.08
     small_scale_max: Fraction = 0.5
+
+    @model_validator(mode="after")
+    def scales_are_in_order(self) -> Self:
+        if self.small_scale_min > self.small_scale_max:
+            raise ValueError(f"small_scale_min = {self.small_scale_min} is above small_scale_max")
+        return self
 
     def inputs(self, batch: Batch) -> Tensor | dict[str, Tensor]:
         """Two views (2N, 3, H, W); where there are small ones, both as a dictionary, "views" and "small"."""
@@ -40,7 +46,7 @@ def embed_crops(encoder: nn.Module, projector: nn.Module, inputs: Any) -> tuple[
 
     Views of one size pass the encoder together, and all pass the projector together, as in SwAV.
     """
-    crops = list(inputs.values()) if isinstance(inputs, dict) else [inputs]
+    crops = [inputs["views"], inputs["small"]] if isinstance(inputs, dict) else [inputs]
     z = projector(torch.cat([encoder(crop) for crop in crops]))
     return z.split(len(crops[0]) // 2)
 

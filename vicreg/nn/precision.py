@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,3 +25,9 @@ def full_precision(function: F) -> F:
 
 def _widened(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value
+
+
+@full_precision
+def unit(z: Tensor) -> Tensor:
+    """The rows of z (N, D) with length 1."""
+    return normalize(z)

@@ -24,5 +24,5 @@ class Teacher(nn.Sequential):
 
 
 def cosine_momentum(start: float, end: float, progress: float) -> float:
-    """The momentum at a share `progress` of the training: half a cosine from `start` to `end` (BYOL, section 3.2)."""
+    """The momentum at a share `progress` of the training: half a cosine from `start` to `end` (BYOL, section 3.3)."""
     return end - (end - start) * (1 + math.cos(math.pi * progress)) / 2

@@ -9,10 +9,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from vicreg.io.section import NonNegative, Positive, Section
-from vicreg.nn.precision import full_precision
+from vicreg.nn.precision import full_precision, unit
 
 
 class VarianceCovariance(Section):
@@ -44,6 +43,8 @@ class AddedTerms(VarianceCovariance):
 
     regularize: what they see of the projector's output z, "embeddings", z itself, or "directions", sqrt(D) z / |z|: the
     paper leaves it open.
+
+    Equation 8 weighs (v + v) with mu and (c + c) with nu; `variance` is 2 mu where `variance_over_views` is "mean".
     """
 
     regularize: Literal["embeddings", "directions"] = "embeddings"
@@ -61,7 +62,7 @@ class AddedTerms(VarianceCovariance):
 
     def _added(self, *views: Tensor) -> dict[str, Tensor]:
         if self.regularize == "directions":
-            views = tuple(normalize(z) * math.sqrt(z.shape[1]) for z in views)
+            views = tuple(unit(z) * math.sqrt(z.shape[1]) for z in views)
         return self.terms(*views)
 
 

@@ -58,15 +58,16 @@ def published(dataset: Dataset) -> Table:
 
 
 def last_epochs(results: Results) -> Table:
-    """Return the last epoch of rows that trained with one method, with all that it logged."""
+    """Return the last epoch of rows that trained with one method, with all that it logged, and the seconds of all."""
     names = terms(histories(results))
     rows = []
     for row, result in results.items():
         last = result["history"][-1]
         speed = median(epoch["images_per_second"] for epoch in result["history"])
-        rows.append([code(row), result["images"], last["epoch"], *map(last.get, names), round(speed)])
-    logged = {words(name): decimals for name in names}
-    return Table(["encoder"], {"images": count, "epochs": count, **logged, "images per second": count}, rows)
+        cells = [result["images"], last["epoch"], *map(last.get, names), round(speed), round(result["train_seconds"])]
+        rows.append([code(row), *cells])
+    logged, speeds = {words(name): decimals for name in names}, {"images per second": count, "seconds": count}
+    return Table(["encoder"], {"images": count, "epochs": count, **logged, **speeds}, rows)
 
 
 def pair_losses(entries: Results) -> Table:

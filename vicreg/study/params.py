@@ -124,11 +124,16 @@ class Params(Section):
         for family in ("methods", "backbones", "probes"):
             for name in getattr(self, family):
                 yield f"{family}.{name}", name, plugins.names(family)
-        for name, entry in self.encoders.items():
-            yield f"encoders.{name}.method", entry.method, self.methods
-            yield f"encoders.{name}.backbone", entry.backbone, self.backbones
+        entries = [(f"encoders.{name}", entry) for name, entry in self.encoders.items()]
+        for name, study in self.studies.items():
+            of_study = self.model_copy(update={"study": name})
+            rows = [row for row in study.encoders if row in self.encoders]
+            entries += [(f"studies.{name}.encoders.{row}", of_study.entry(row)) for row in rows]
+        for key, entry in entries:
+            yield f"{key}.method", entry.method, self.methods
+            yield f"{key}.backbone", entry.backbone, self.backbones
             if entry.policy is not None:
-                yield f"encoders.{name}.policy", entry.policy, {CIFAR_POLICY, *self.policies}
+                yield f"{key}.policy", entry.policy, {CIFAR_POLICY, *self.policies}
         if self.policy is not None:
             yield "policy", self.policy, {CIFAR_POLICY, *self.policies}
 
@@ -143,6 +148,9 @@ class Params(Section):
             member_class(family, name)
         for name in self.encoders:
             self.sections(name)
+        for study, sizes in self.studies.items():
+            for name in sizes.encoders:
+                self.model_copy(update={"study": study}).sections(name)
         return self
 
     @property
@@ -154,7 +162,8 @@ class Params(Section):
         """The entry of `encoders` for a row, with what this study says differently."""
         values = self.encoders[row].model_dump(exclude_unset=True)
         for key, value in self.sizes.encoders.get(row, {}).items():
-            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+            both = isinstance(value, dict) and isinstance(values.get(key, {}), dict)
+            values[key] = {**values.get(key, {}), **value} if both else value
         return validated(Row, values, f"studies.{self.study}.encoders.{row}")
 
     def policy_of(self, row: str) -> str | None:
@@ -176,6 +185,8 @@ class Params(Section):
         They are those of this file with the row's own values. Where neither says a member's width, the study does.
         """
         entry, key = self.entry(row), f"encoders.{row}"
+        if row in self.sizes.encoders:
+            key = f"studies.{self.study}.{key}"
         sections: dict[str, Any] = {}
         for kind in ("method", "backbone"):
             name, family = getattr(entry, kind), f"{kind}s"

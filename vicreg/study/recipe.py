@@ -159,6 +159,9 @@ def relevant(p: Params) -> dict[str, Any]:
     entries = list(map(p.entry, p.rows))
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
     used["policies"] = {name for row in p.rows if (name := p.policy_of(row))}
+    if own := values["studies"][p.study].get("encoders"):
+        own = {row: entry for row, entry in own.items() if row in p.rows}
+        values["studies"] = {p.study: values["studies"][p.study] | {"encoders": own}}
     return {k: {n: v for n, v in value.items() if n in used[k]} if k in used else value for k, value in values.items()}
 
 
