@@ -12,7 +12,7 @@ from vicreg.reporting.metrics import BASELINE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BEGIN, END = "<!-- results: made by tests/reporting/test_readme.py -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results of {}: made by tests/reporting/test_readme.py -->", "<!-- end of results -->"
 
 
 def results(metrics: dict[str, Any]) -> str:
@@ -32,15 +32,17 @@ def cell(encoder: str, entry: dict[str, Any]) -> str:
     return f"{percent(score['top1'])} ({interval(score['top1_low'], score['top1_high'])}){gain}"
 
 
-def replaced(readme: str, metrics: dict[str, Any]) -> str:
-    """Return the README with the part between the marks made anew."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{results(metrics)}\n\n{END}{rest.partition(END)[2]}"
+def replaced(readme: str, study: str, metrics: dict[str, Any]) -> str:
+    """Return the README with the part between a study's marks made anew."""
+    begin = BEGIN.format(study)
+    before, rest = readme.split(begin)
+    return f"{before}{begin}\n\n{results(metrics)}\n\n{END}{rest.partition(END)[2]}"
 
 
-def test_the_result_table_is_made_from_the_committed_report():
-    metrics = json.loads((ROOT / "reports/cifar_small/metrics.json").read_text(encoding="utf-8"))
-    expected = replaced(README, metrics)
+@pytest.mark.parametrize("study", ["cifar_small", "cifar_methods"])
+def test_the_result_table_is_made_from_the_committed_report(study):
+    metrics = json.loads((ROOT / f"reports/{study}/metrics.json").read_text(encoding="utf-8"))
+    expected = replaced(README, study, metrics)
     assert expected == README, f"the README's results should be\n{results(metrics)}"
 
 
