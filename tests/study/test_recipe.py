@@ -58,12 +58,12 @@ def test_a_study_has_values_of_its_own_for_a_row() -> None:
     ):
         with pytest.raises(params.ParamsError, match=message):
             resolved("byol", studies__embedded__encoders=wrong)
-    for wrong, message in (  # of any study, and of names too
+    for entry, message in (  # of any study, and of names too
         ({"policy": "nowhere"}, "studies.cifar.encoders.byol.policy = 'nowhere': allowed are"),
         ({"method_params": {"momentum": 7.0}}, r"studies.cifar.encoders.byol\).momentum = 7.0"),
     ):
         with pytest.raises(params.ParamsError, match=message):
-            resolved("byol", studies__cifar__encoders={"byol": wrong})
+            resolved("byol", studies__cifar__encoders={"byol": entry})
 
 
 def test_one_policy_for_all_replaces_that_of_each_row() -> None:
