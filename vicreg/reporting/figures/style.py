@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 RC: Any = rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
 INK, FAINT, GRAY = "#333333", "#dddddd", "#777777"  # the first two as in that file
-# Okabe and Ito, Color Universal Design, 2008: distinct with every kind of color vision; then four of Tol's muted ones.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288", "#999933", "#661100")
+# Okabe and Ito, Color Universal Design, 2008: distinct with every kind of color vision; then four darker ones.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8b1a56", "#3d2b8f", "#7d7a14", "#661100")
 # After Tol's muted scheme: ten classes, which differ in marker too, all dark enough to be seen on white.
 CLASS_COLORS: tuple[str, ...] = ("#332288", "#cc6677", "#117733", "#3b9ec9", "#882255")
 CLASS_COLORS += ("#999933", "#2a9d8f", "#aa4499", "#b8860b", "#555555")
