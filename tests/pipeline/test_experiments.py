@@ -31,7 +31,7 @@ def scale_mins(repository: Repository, experiment: str | None = None) -> set[str
     wanted = {"stage": "pretrain", "encoder": "cifar_aug"} | ({"experiment": experiment} if experiment else {})
     runs = [run for run in repository.tracked_runs() if wanted.items() <= run.data.tags.items()]
     assert {run.info.status for run in runs} <= {"FINISHED"}
-    return {value for run in runs for key, value in run.data.params.items() if key.endswith("scale_min")}
+    return {value for run in runs for key, value in run.data.params.items() if key.endswith(".scale_min")}
 
 
 def work_through_the_queue(repository: Repository) -> str:
@@ -181,7 +181,7 @@ def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: 
 def test_an_unknown_study_is_told_last(finished_study: Repository, tmp_path: Path) -> None:
     copy = finished_study.copy(tmp_path / "repository")
     lines = copy.dvc("exp", "run", "--set-param", "study=nope", fails=True).strip().splitlines()
-    assert "study = 'nope': allowed are cifar, cifar_short, cifar_small, embedded" in lines[-3]
+    assert "study = 'nope': allowed are cifar, cifar_methods, cifar_short, cifar_small, embedded" in lines[-3]
 
 
 def test_a_fraction_of_any_size_can_be_drawn(finished_study: Repository, tmp_path: Path) -> None:
