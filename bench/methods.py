@@ -19,6 +19,8 @@ from bench.step import engine
 from vicreg.augment.batch import Batch
 from vicreg.engine import devices
 from vicreg.engine.loader import Loader
+from vicreg.engine.optimizers import build_optimizer
+from vicreg.engine.train_state import TrainState
 from vicreg.io import plugins
 from vicreg.jobs import trainer
 from vicreg.nn.encoder import Encoder
@@ -35,7 +37,9 @@ class EncoderAlone(Method):
     def __init__(self, method: Method, row: Recipe, passes: list[Pass]):
         super().__init__(Encoder(row.build_backbone()), None, num_images=1)
         self.teacher = Encoder(row.build_backbone()).requires_grad_(False)
-        self.draw, self.passes = method.inputs, [(torch.rand(shape), gradients) for shape, gradients in passes]
+        device = next(method.parameters()).device
+        self.draw = method.inputs
+        self.passes = [(torch.rand(shape, device=device), gradients) for shape, gradients in passes]
 
     def inputs(self, batch: Batch) -> Any:
         return self.draw(batch)
@@ -73,10 +77,9 @@ def alone(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable[[],
     one_step = trainer.run(row, state, Loader(pixels[: row.batch_size], positions[: row.batch_size], device))
     passes = passes_of(state.method, lambda: len(next(one_step)))
     bare: Any = EncoderAlone(state.method, row, passes).to(device).to(memory_format=torch.channels_last)
-    bare.passes = [(images.to(device), gradients) for images, gradients in bare.passes]
     assert row.optimizer is not None
-    optimizer = trainer.build_optimizer(bare, row.optimizer, row.batch_size)
-    begun = trainer.TrainState(bare, optimizer, torch.Generator(device).manual_seed(0))
+    optimizer = build_optimizer(bare, row.optimizer, row.batch_size)
+    begun = TrainState(bare, optimizer, torch.Generator(device).manual_seed(0))
     epochs = trainer.run(row, begun, Loader(pixels, positions, device))
 
     def epoch() -> int:

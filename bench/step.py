@@ -60,7 +60,7 @@ def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int
         for first, second in loader:
             with loop.autocast(device, dtype):
                 a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
-            loss = objective(a, b, params=method.params)["loss"]
+            loss = objective([a, b], method.params)["loss"]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -21,7 +21,8 @@ def test_copies_of_a_dimension_have_rank_and_correlation_one() -> None:
     metrics = collapse.indicators(z)
     assert metrics["effective_rank"] == pytest.approx(1, abs=1e-3)
     assert metrics["embedding_correlation"] == pytest.approx(1)
-    lines = collapse.warnings(metrics, max_rank=100)
+    assert metrics["max_rank"] == 3
+    lines = collapse.warnings(metrics | {"max_rank": 100})
     assert "mean absolute correlation 1.00" in lines[0] and "1.0 of 100 possible" in lines[1]
 
 
@@ -48,14 +49,14 @@ def test_unit_embeddings_of_2048_dimensions_are_healthy() -> None:
     metrics = collapse.indicators(z)
     assert float(z.std(dim=0).mean()) == pytest.approx(1 / math.sqrt(2048), rel=0.01)
     assert metrics["embedding_std"] == pytest.approx(1, rel=0.01)
-    assert collapse.warnings(metrics, max_rank=512) == []
+    assert metrics["max_rank"] == 512 and collapse.warnings(metrics) == []
 
 
 @pytest.mark.parametrize("value", [1.0, 0.1, 1e-3, 1e4])
 def test_constant_embeddings_are_collapsed(value: float) -> None:
     metrics = collapse.indicators(torch.full((1000, 4), value))
     assert metrics["embedding_std"] < 1e-9 and metrics["embedding_correlation"] == 0
-    assert "hardly differ (standard deviation 0.000" in collapse.warnings(metrics, max_rank=4)[0]
+    assert "hardly differ (standard deviation 0.000" in collapse.warnings(metrics)[0]
 
 
 def test_nearly_equal_directions_are_collapsed() -> None:
@@ -76,5 +77,5 @@ def test_zeros_are_collapsed() -> None:
 
 
 def test_healthy_embeddings_draw_no_warning_and_neither_does_none() -> None:
-    assert collapse.warnings(collapse.indicators(torch.randn(64, 8)), max_rank=8) == []
-    assert collapse.warnings({"loss": 1.0}, max_rank=8) == []
+    assert collapse.warnings(collapse.indicators(torch.randn(64, 8))) == []
+    assert collapse.warnings({"loss": 1.0}) == []

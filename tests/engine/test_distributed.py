@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from vicreg.engine import ddp, distributed
+from vicreg.engine import batch_norm, ddp, distributed
 from vicreg.nn.method import Method
 
 
@@ -54,7 +54,7 @@ def test_batch_norm_is_torchs_own_where_there_is_one_process(options: dict[str, 
     theirs = nn.BatchNorm2d(4, **options).double()
     if theirs.affine:
         nn.init.normal_(theirs.weight)
-    ours = ddp.SyncBatchNorm.like(nn.BatchNorm2d(4, **options).double())
+    ours = batch_norm.SyncBatchNorm.like(nn.BatchNorm2d(4, **options).double())
     ours.load_state_dict(theirs.state_dict())
     for _ in range(3):
         torch.testing.assert_close(ours(x), theirs(x))
@@ -70,7 +70,7 @@ def normalized() -> list[dict[str, Any]]:
         layer = nn.Sequential(nn.BatchNorm1d(4, **options)).double()
         batches = torch.randn(3, 8, 4, dtype=torch.float64) * 2 + 1
         if distributed.world_size() > 1:
-            ddp.convert_sync_batchnorm(layer, tiny.CPU)
+            batch_norm.convert_sync_batchnorm(layer, tiny.CPU)
         rows, outputs, gradients = distributed.local_rows(8), [], []
         for batch in batches:
             x = batch[rows].requires_grad_()

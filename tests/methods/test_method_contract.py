@@ -176,10 +176,22 @@ def test_the_loss_falls_and_a_probe_is_above_chance(name: str) -> None:
     state = tiny.state(tiny.method(name, width=4, num_images=48), lr=0.003)
     losses = [record["loss"] for record in tiny.run(state, tiny.loader(learnable()), tiny.config(12, BATCH))]
     assert np.mean(losses[-3:]) < np.mean(losses[1:3])  # in the first epoch a queue is still full of random rows
-    train, test = (extract_features(state.method.encoder, learnable(seed), tiny.CPU) for seed in (0, 1))
+    assert probed(state.method.encoder) > 0.5
+
+
+def probed(encoder: Encoder) -> float:
+    """The accuracy of a probe that tells the 4 kinds of new images."""
+    train, test = (extract_features(encoder, learnable(seed), tiny.CPU) for seed in (0, 1))
     kinds = np.arange(48) % 4
-    probe = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, kinds)
-    assert probe.score(test, kinds) > 0.5  # of 4 kinds
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(train, kinds).score(test, kinds)
+
+
+def test_a_collapsed_encoder_is_at_chance() -> None:
+    encoder = tiny.encoder(width=4)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.zero_()
+    assert probed(encoder) == pytest.approx(0.25)
 
 
 @training

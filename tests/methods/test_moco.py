@@ -11,7 +11,7 @@ from draws import gaussian, grad, slopes, unit
 from torch.nn.functional import batch_norm, normalize
 
 from vicreg.augment.batch import Batch
-from vicreg.engine.split_norm import SplitBatchNorm
+from vicreg.engine.batch_norm import SplitBatchNorm
 from vicreg.methods import moco_v2, moco_v3
 
 

@@ -19,7 +19,7 @@ def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
     2021, figure 2). Either way 1 is even and 0 collapsed.
     `embedding_correlation`: mean absolute correlation of two dimensions; those that are constant count as 0.
     `effective_rank`: RankMe, exp of the entropy of the singular values as shares of their sum (Garrido, Balestriero,
-    Najman, LeCun, ICML 2023, equation 1); from 1 to min(N, D).
+    Najman, LeCun, ICML 2023, equation 1); from 1 to `max_rank`, min(N, D).
     """
     z = (z.detach().cpu() if z.device.type == "mps" else z.detach()).double()
     deviation, centered = z.std(dim=0), z - z.mean(dim=0)
@@ -34,22 +34,20 @@ def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
         "embedding_std": float(spread),
         "embedding_correlation": float((correlation.sum() - correlation.trace()) / pairs),
         "effective_rank": float(torch.special.entr(shares).sum().exp()),
+        "max_rank": min(z.shape),
     }
 
 
-def warnings(metrics: dict[str, float], max_rank: int) -> list[str]:
-    """What a person should know of `indicators`, in sentences; nothing where there are none.
-
-    max_rank: min(N, D) of the embeddings.
-    """
+def warnings(metrics: dict[str, float]) -> list[str]:
+    """What a person should know of `indicators`, in sentences; nothing where there are none."""
     if "effective_rank" not in metrics:
         return []
-    std, correlation, rank = (metrics[name] for name in INDICATORS)
+    std, correlation, rank, max_rank = (metrics[name] for name in (*INDICATORS, "max_rank"))
     lines = []
     if std < WARN_STD:
         lines.append(f"embeddings hardly differ (standard deviation {std:.3f}; 1 is even)")
     if correlation > WARN_CORRELATION:
         lines.append(f"dimensions repeat each other (mean absolute correlation {correlation:.2f})")
     if rank < WARN_RANK * max_rank:
-        lines.append(f"embeddings fill {rank:.1f} of {max_rank} possible dimensions (RankMe)")
+        lines.append(f"embeddings fill {rank:.1f} of {max_rank:.0f} possible dimensions (RankMe)")
     return lines

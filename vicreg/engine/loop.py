@@ -17,7 +17,14 @@ from vicreg.engine.train_state import TrainState
 from vicreg.nn.method import Method
 
 HINT = "What usually helps: a lower `optimizer.base_lr`, a longer `schedule.warmup`, `precision: float32`."
-NOT_TERMS = {"epoch", "lr", "images_per_second", "seconds", *collapse.INDICATORS}  # in a record, beside the scalars
+NOT_TERMS = {
+    "epoch",
+    "lr",
+    "images_per_second",
+    "seconds",
+    *collapse.INDICATORS,
+    "max_rank",
+}  # in a record, beside the scalars
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")  # in errors that have no type of their own
 
 

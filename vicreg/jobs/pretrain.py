@@ -182,9 +182,7 @@ def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:
     parts = [f"epoch {record['epoch']:.0f}/{recipe.epochs}: {record['images_per_second']:,.0f} images/s"]
     parts += [f"{left:.1f} min left", *(f"{key} {record[key]:.3f}" for key in record if key not in loop.NOT_TERMS)]
     if "effective_rank" in record:
-        parts.append(f"effective rank {record['effective_rank']:.1f}")
+        parts.append(f"effective rank {record['effective_rank']:.1f} of {record['max_rank']:.0f}")
     if online and online[-1]["epoch"] == record["epoch"]:
         parts.append(f"online top-1 {online[-1]['top1']:.1%}")
-    width = recipe.method.get("embedding_width") or recipe.method.get("projector_width") or 2**31
-    max_rank = min(2 * recipe.batch_size, width)
-    return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record, max_rank))])
+    return "\n".join([", ".join(parts), *(f"warning: {line}" for line in collapse.warnings(record))])

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from vicreg.engine import distributed
-from vicreg.io.section import Count, Probability
+from vicreg.io.section import Count
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 from vicreg.nn.precision import full_precision
-from vicreg.nn.teacher import Teacher, cosine_momentum
+from vicreg.nn.teacher import Momentum, Teacher
 from vicreg.nn.variance_covariance import AddedTerms
 
 
@@ -30,11 +30,9 @@ def objective(p1: Tensor, p2: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
 class BYOL(Method):
     """Views (2N, 3, H, W), the first views before the second ones -> the loss, its terms and the embeddings (2N, D)."""
 
-    class Params(AddedTerms):
+    class Params(Momentum, AddedTerms):
         """The teacher's momentum (at the start and at the end), the heads, and the weights of VICReg's terms."""
 
-        momentum: Probability = 0.99
-        momentum_end: Probability = 1.0
         projector_width: Count
         embedding_width: Count = 256
 
@@ -53,5 +51,4 @@ class BYOL(Method):
         return {**self.params.add_to(loss, z, distributed.gather), "embeddings": z.detach()}
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
-        momentum = cosine_momentum(self.params.momentum, self.params.momentum_end, progress)
-        self.teacher.update(self.encoder, self.projector, momentum=momentum)
+        self.teacher.update(self.encoder, self.projector, momentum=self.params.momentum_at(progress))

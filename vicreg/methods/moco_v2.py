@@ -10,14 +10,14 @@ from torch.nn.functional import cross_entropy
 
 from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
-from vicreg.engine.split_norm import split_batchnorm
-from vicreg.io.section import Count, Fraction, Positive, Probability, Section
+from vicreg.engine.batch_norm import split_batchnorm
+from vicreg.io.section import Count, Fraction, Positive, Probability
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 from vicreg.nn.precision import full_precision, unit
 from vicreg.nn.queue import Queue
-from vicreg.nn.teacher import Teacher, cosine_momentum
+from vicreg.nn.teacher import Momentum, Teacher
 
 
 @full_precision
@@ -37,7 +37,7 @@ class MoCoV2(Method):
     Keys are computed of images in a drawn order, so that a query and its key are in different parts of batch norm.
     """
 
-    class Params(Section):
+    class Params(Momentum):
         """temperature; momentum of the key encoder, at the start and at the end; the heads.
 
         queue: how many keys it keeps, as a share of the pretraining images. symmetric: whether both views are queries,
@@ -46,7 +46,6 @@ class MoCoV2(Method):
         """
 
         temperature: Positive = 0.2
-        momentum: Probability = 0.99
         momentum_end: Probability = 0.999
         queue: Fraction = 0.65
         symmetric: bool = True
@@ -92,6 +91,5 @@ class MoCoV2(Method):
         return torch.stack([k[order.argsort()] if shuffle else k for k in keys])
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
-        momentum = cosine_momentum(self.params.momentum, self.params.momentum_end, progress)
-        self.teacher.update(self.encoder, self.projector, momentum=momentum)
+        self.teacher.update(self.encoder, self.projector, momentum=self.params.momentum_at(progress))
         self.queue.push(outputs["keys"])

@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from vicreg.engine import distributed
-from vicreg.io.section import Count, Positive, Probability, Section
+from vicreg.io.section import Count, Positive
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 from vicreg.nn.precision import full_precision
-from vicreg.nn.teacher import Teacher, cosine_momentum
+from vicreg.nn.teacher import Momentum, Teacher
 
 
 @full_precision
@@ -29,12 +29,10 @@ def contrast(q: Tensor, k: Tensor, temperature: float, first: int = 0) -> Tensor
 class MoCoV3(Method):
     """Views (2N, 3, H, W), the first views before the second ones -> the loss and the embeddings (2N, D)."""
 
-    class Params(Section):
+    class Params(Momentum):
         """temperature; momentum of the key encoder, at the start and at the end; the heads."""
 
         temperature: Positive = 0.2
-        momentum: Probability = 0.99
-        momentum_end: Probability = 1.0
         projector_width: Count
         embedding_width: Count = 256
 
@@ -55,5 +53,4 @@ class MoCoV3(Method):
         return {"loss": loss, "embeddings": z.detach()}
 
     def after_step(self, outputs: dict[str, Tensor], progress: float) -> None:
-        momentum = cosine_momentum(self.params.momentum, self.params.momentum_end, progress)
-        self.teacher.update(self.encoder, self.projector, momentum=momentum)
+        self.teacher.update(self.encoder, self.projector, momentum=self.params.momentum_at(progress))

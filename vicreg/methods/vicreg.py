@@ -5,12 +5,11 @@ The printed formulas and the authors' code differ by constants; `variance_over_v
 choose. With the defaults (mean, mean) the loss is that of the authors' code.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
@@ -33,31 +32,22 @@ def invariance(a: Tensor, b: Tensor, over_dimensions: str = "mean") -> Tensor:
 
 
 @full_precision
-def objective(*views: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
+def objective(
+    views: list[Tensor], params: "VICReg.Params", predictions: list[Tensor] | None = None
+) -> dict[str, Tensor]:
     """Return the loss (equation 6) and its unweighted terms for the embeddings (N, D) of two views, N at least 2.
 
     Of more, the further ones are small crops: the invariance is the mean over pairs with at least one of the first two.
+    predictions: (N, D) of each view; with them, or with stop-gradient, the invariance is that of equation 8, the mean
+    of both directions, from prediction to embedding.
     """
-    over = params.invariance_over_dimensions
-    terms = [invariance(views[i], views[j], over) for i, j in pairs(len(views))]
-    return total(torch.stack(terms).mean(), views, params)
-
-
-@full_precision
-def asymmetric_objective(*halves: Tensor, params: "VICReg.Params") -> dict[str, Tensor]:
-    """The loss with a predictor or stop-gradient (equation 8): as `objective`, the invariance in both directions.
-
-    halves: predictions (N, D) of each view, and then the embeddings (N, D) of each view.
-    """
-    predictions, views = halves[: len(halves) // 2], halves[len(halves) // 2 :]
+    compared = pairs(len(views))
     targets = [z.detach() for z in views] if params.stop_gradient else views
-    both = [direction for i, j in pairs(len(views)) for direction in ((i, j), (j, i))]
-    terms = [invariance(predictions[i], targets[j], params.invariance_over_dimensions) for i, j in both]
-    return total(torch.stack(terms).mean(), views, params)
-
-
-def total(invariance_term: Tensor, views: Sequence[Tensor], params: "VICReg.Params") -> dict[str, Tensor]:
-    terms = {"invariance": invariance_term, **params.terms(*views)}
+    if predictions or params.stop_gradient:
+        compared = [direction for i, j in compared for direction in ((i, j), (j, i))]
+    sources, over = predictions or views, params.invariance_over_dimensions
+    distances = [invariance(sources[i], targets[j], over) for i, j in compared]
+    terms = {"invariance": torch.stack(distances).mean(), **params.terms(views)}
     loss: Any = sum(getattr(params, name) * term for name, term in terms.items())
     return {"loss": loss, **terms}
 
@@ -99,24 +89,20 @@ class VICReg(Method):
         self.embedding_scale = params.gamma
         width, norm = params.projector_width, params.batch_norm
         self.projector = mlp(encoder.num_features, [width] * params.projector_depth, norm=norm)
-        self.predictor = mlp(width, [width] * 2, norm=norm) if params.predictor else nn.Identity()
+        self.predictor = mlp(width, [width] * 2, norm=norm) if params.predictor else None
 
     def inputs(self, batch: Batch) -> Any:
         return self.params.inputs(batch)
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         views = embed_crops(self.encoder, self.projector, inputs)  # (N, D) each
-        z = [distributed.gather(view) for view in views]
-        if self.params.predictor or self.params.stop_gradient:
-            predictions = z
-            if self.params.predictor:
-                p = self.predictor(torch.cat(views)).split(len(views[0]))
-                predictions = [distributed.gather(part) for part in p]
-            outputs = asymmetric_objective(*predictions, *z, params=self.params)
-        else:
-            outputs = objective(*z, params=self.params)
+        predictions = None
+        if self.predictor is not None:
+            predicted = self.predictor(torch.cat(views)).split(len(views[0]))
+            predictions = [distributed.gather(p) for p in predicted]
+        outputs = objective([distributed.gather(view) for view in views], self.params, predictions)
         return {**outputs, "embeddings": torch.cat(views).detach()}
 
     def pair_terms(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         pair = torch.stack([a, b])
-        return objective(pair, pair.flip(0), params=self.params)
+        return objective([pair, pair.flip(0)], self.params)

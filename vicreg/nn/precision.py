@@ -12,11 +12,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def full_precision(function: F) -> F:
-    """Let a function compute outside autocast, on its tensors in float32 (float64 stays)."""
+    """Let a function compute outside autocast, with its tensors, and those in lists, in float32 (float64 stays)."""
 
     @wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        device = next(value.device.type for value in args if isinstance(value, Tensor))
+        tensors = [value for arg in args for value in (arg if isinstance(arg, list) else [arg])]
+        device = next(value.device.type for value in tensors if isinstance(value, Tensor))
         with torch.autocast(device, enabled=False):
             return function(*map(_widened, args), **kwargs)
 
@@ -24,6 +25,8 @@ def full_precision(function: F) -> F:
 
 
 def _widened(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_widened(each) for each in value]
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value
 
 

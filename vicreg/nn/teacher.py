@@ -6,6 +6,8 @@ from copy import deepcopy
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from vicreg.io.section import Probability, Section
+
 
 class Teacher(nn.Sequential):
     """Copies of `modules`, applied one after the other, without gradients.
@@ -23,6 +25,12 @@ class Teacher(nn.Sequential):
         get_ema_multi_avg_fn(momentum)(list(self.parameters()), current, 0)
 
 
-def cosine_momentum(start: float, end: float, progress: float) -> float:
-    """The momentum at a share `progress` of the training: half a cosine from `start` to `end` (BYOL, section 3.3)."""
-    return end - (end - start) * (1 + math.cos(math.pi * progress)) / 2
+class Momentum(Section):
+    """The teacher's momentum at the start and at the end of the training."""
+
+    momentum: Probability = 0.99
+    momentum_end: Probability = 1.0
+
+    def momentum_at(self, progress: float) -> float:
+        """The momentum at a share `progress` of the training: half a cosine between both (BYOL, section 3.3)."""
+        return self.momentum_end - (self.momentum_end - self.momentum) * (1 + math.cos(math.pi * progress)) / 2

@@ -28,7 +28,7 @@ class VarianceCovariance(Section):
     variance_over_views: Literal["mean", "sum"] = "mean"
 
     @full_precision
-    def terms(self, *views: Tensor) -> dict[str, Tensor]:
+    def terms(self, views: list[Tensor]) -> dict[str, Tensor]:
         """The unweighted terms of the embeddings (N, D) of each view; covariance counts as for two views."""
         count = len(views)
         hinges = [variance(z, self.gamma, self.epsilon) for z in views]
@@ -56,14 +56,12 @@ class AddedTerms(VarianceCovariance):
         """
         if not self.variance and not self.covariance:
             return {"loss": loss}
-        terms = self._added(*map(gather, z.chunk(2)))
+        views = [gather(half) for half in z.chunk(2)]
+        if self.regularize == "directions":
+            views = [unit(view) * math.sqrt(z.shape[1]) for view in views]
+        terms = self.terms(views)
         whole = loss + self.variance * terms["variance"] + self.covariance * terms["covariance"]
         return {"loss": whole, "prediction": loss, **terms}
-
-    def _added(self, *views: Tensor) -> dict[str, Tensor]:
-        if self.regularize == "directions":
-            views = tuple(unit(z) * math.sqrt(z.shape[1]) for z in views)
-        return self.terms(*views)
 
 
 def variance(z: Tensor, gamma: float = 1.0, epsilon: float = 1e-4) -> Tensor:

@@ -10,7 +10,14 @@ from vicreg.reporting.study import Results
 SCORES = ("top1", "top5")
 PROBE = "linear"  # the probe whose accuracy is known after each epoch
 INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")  # of collapse: `vicreg.engine.collapse`
-NOT_TERMS = ("epoch", "lr", "images_per_second", "seconds", *INDICATORS)  # in a history, beside the loss and its terms
+NOT_TERMS = (
+    "epoch",
+    "lr",
+    "images_per_second",
+    "seconds",
+    *INDICATORS,
+    "max_rank",
+)  # in a history, beside the loss and its terms
 
 Curves = dict[str, list[dict[str, Any]]]
 
