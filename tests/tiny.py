@@ -28,6 +28,7 @@ SIZES = {
     "projector_width": 8,
     "embedding_width": 6,
     "prototypes": 5,
+    "permutations": 12,
 }  # small values of members' parameters, by their names
 SMALL = {"small_views": 1, "small_size": 12}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # of methods: a member and changes of its parameters
@@ -40,6 +41,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # of methods: a member and 
         {"predictor": False, "batch_norm": False, "variance": 1.0, "regularize": "directions"},
     ),
     "moco_v2-one-sided": ("moco_v2", {"symmetric": False, "norm_parts": 2}),
+    "exemplar-columns": ("exemplar", {"normalize": "columns", "views": 3}),
+    "jigsaw-image": ("jigsaw", {"distance": "mean", "representation": "image", "puzzles": 1}),
+    "pirl-drawn": ("pirl", {"negatives": 7, "representation": "patches"}),
+    "cmc-drawn": ("cmc", {"negatives": 7, "representation": "lightness"}),
 }
 
 

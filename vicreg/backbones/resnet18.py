@@ -45,12 +45,12 @@ class ResNet18(Backbone):
         width: Count
         stem: Literal["cifar", "imagenet"] = "cifar"
 
-    def __init__(self, params: Params):
+    def __init__(self, params: Params, *, channels: int = 3):
         super().__init__(params)
         width, small = params.width, params.stem == "cifar"
         self.num_features = 8 * width
         kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
-        self.conv1 = nn.Conv2d(3, width, kernel, stride, padding, bias=False)
+        self.conv1 = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = nn.Sequential(BasicBlock(width, width, 1), BasicBlock(width, width, 1))

@@ -162,7 +162,7 @@ def evaluate_online(job: Job, method: Method, result: dict[str, Any]) -> None:
     """Evaluate the encoder of the time, where it is due."""
     epoch, every = int(result["history"][-1]["epoch"]), job.recipe.online_eval_every
     if job.eval_images is not None and every and (epoch % every == 0 or epoch == job.recipe.epochs):
-        accuracy = online_eval.evaluate(method.encoder, job.eval_images, job.recipe.seed, job.device)
+        accuracy = online_eval.evaluate(method.representation, job.eval_images, job.recipe.seed, job.device)
         result["online"].append({"epoch": epoch, **accuracy})
 
 

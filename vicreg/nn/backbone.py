@@ -17,8 +17,10 @@ class Backbone(nn.Module):
     Params: ClassVar[type[Section]] = Section
     num_features: int
 
-    def __init__(self, params: Any):
+    def __init__(self, params: Any, *, channels: int = 3):
+        """channels: of the images, 3 unless a method takes colors apart."""
         super().__init__()
+        self.params = params
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

@@ -33,8 +33,11 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.float() / 255 if images.dtype == torch.uint8 else images
-        x = (x - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
-        return self.backbone(x.contiguous(memory_format=torch.channels_last))
+        return self.backbone(self.normalize(x).contiguous(memory_format=torch.channels_last))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images, or parts of them, (..., 3, H, W) in [0, 1] as the backbone sees them."""
+        return (images - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
 
 
 def channel_statistics(

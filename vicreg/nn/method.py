@@ -53,6 +53,11 @@ class Method(nn.Module):
         super().__init__()
         self.encoder, self.params = encoder, params
 
+    @property
+    def representation(self) -> Encoder:
+        """What is judged and served: the encoder, unless a method says otherwise; it has the encoder's weights."""
+        return self.encoder
+
     @classmethod
     def not_run(cls, params: Any) -> str | None:
         """Why a row with these parameters cannot take part, in words; None where it can."""

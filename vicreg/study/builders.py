@@ -55,5 +55,5 @@ def load_method(path: Path) -> Method:
 
 
 def load_encoder(path: Path) -> Encoder:
-    """Return the encoder in the file at `path`; raises as `load_method` does."""
-    return load_method(path).encoder
+    """Return what of the method in the file at `path` is judged; raises as `load_method` does."""
+    return load_method(path).representation

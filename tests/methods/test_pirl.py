@@ -1,0 +1,69 @@
+"""PIRL: what changes with the order of patches and what does not, its weights, and its bank."""
+
+import math
+
+import pytest
+import tiny
+import torch
+from torch.nn.functional import normalize
+
+from vicreg.augment.batch import Batch
+
+
+def batch(n: int = 6) -> Batch:
+    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
+    return Batch(images, torch.arange(n) + 20, slice(0, n), n, tiny.POLICY, tiny.generator())
+
+
+def test_equal_scores_cost_the_log_of_the_number_of_images() -> None:
+    method = tiny.method("pirl", num_images=50)
+    with torch.no_grad():
+        method.bank.rows.copy_(method.bank.rows[:1].expand_as(method.bank.rows))
+        outputs = method(method.inputs(batch()))
+    for term in ("loss", "image", "patches"):
+        assert float(outputs[term]) == pytest.approx(math.log(50), rel=1e-5)
+
+
+def test_the_loss_lies_between_the_bounds_of_cosines() -> None:
+    method = tiny.method("pirl", num_images=50)
+    outputs = method(method.inputs(batch()))
+    low, high = (math.log(1 + 49 * math.exp(sign * 2 / 0.07)) for sign in (-1, 1))
+    assert low < float(outputs["loss"]) < high
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
+    method = tiny.method("pirl", invariance=weight)
+    outputs = method(method.inputs(batch()))
+    expected = weight * outputs["patches"] + (1 - weight) * outputs["image"]
+    assert float(outputs["loss"]) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_the_order_of_patches_matters_to_them_alone() -> None:
+    method = tiny.method("pirl").eval()
+    inputs = method.inputs(batch())
+    with torch.no_grad():
+        one = method(inputs)
+        other = method(inputs | {"patches": inputs["patches"][:, [1, 0, *range(2, 9)]]})
+    assert one["image"] == other["image"]
+    assert abs(float(one["patches"] - other["patches"])) > 1e-6
+
+
+def test_orders_are_drawn_for_each_image() -> None:
+    """Patches of an image whose brightness says the row and column, crops and colors left as they are."""
+    images = (torch.arange(32).view(32, 1) * 4 + torch.arange(32) // 8).expand(40, 3, 32, 32).to(torch.uint8)
+    one = Batch(images, torch.arange(40), slice(0, 40), 40, tiny.Policy(), tiny.generator())
+    patches = tiny.method("pirl", patches_scale_min=1.0).inputs(one)["patches"]
+    orders = {tuple(row.argsort().tolist()) for row in patches.mean(dim=(2, 3, 4))}
+    assert len(orders) > 35
+
+
+def test_the_image_embedding_moves_its_own_row_after_the_step() -> None:
+    method = tiny.method("pirl", bank_momentum=0.0)
+    before = method.bank.rows.clone()
+    outputs = method(method.inputs(batch()))
+    assert torch.equal(method.bank.rows, before)
+    method.after_step(outputs, 0.0)
+    changed = (method.bank.rows != before).any(dim=1).nonzero().flatten()
+    assert changed.tolist() == list(range(20, 26))
+    torch.testing.assert_close(method.bank.rows[20:26], normalize(outputs["embeddings"]))
