@@ -1,8 +1,8 @@
 """What a method costs beside its encoder: image pairs per second, and the share of a step that is its own.
 
-Each method takes turns with its encoder alone: the same views, the same passes of images through a plain encoder (with
-those of a teacher, without gradients), backward, and the optimizer's step of the encoder. What a step takes longer is
-the method's own: heads, loss, gathering, queue, moving averages, Sinkhorn, split batch norm.
+Each method takes turns with its encoder alone: the same views, the same passes of images or patches through plain
+backbones (with those of a teacher, without gradients), backward, and the optimizer's step of these. What a step takes
+longer is the method's own: heads, loss, gathering, queue, bank, moving averages, Sinkhorn, split batch norm.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import interleave, ratio, report
 from bench.step import engine
@@ -23,47 +23,52 @@ from vicreg.engine.optimizers import build_optimizer
 from vicreg.engine.train_state import TrainState
 from vicreg.io import plugins
 from vicreg.jobs import trainer
+from vicreg.nn.backbone import Backbone
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.study import params, recipe
 from vicreg.study.recipe import Recipe
 
-Pass = tuple[torch.Size, bool]  # the shape of the images, and whether gradients flow
+Pass = tuple[Backbone, torch.Size, bool]  # what the images pass, their shape, and whether gradients flow
 
 
 class EncoderAlone(Method):
-    """The views of a method, and its passes through plain encoders."""
+    """The views of a method, and its passes through plain backbones."""
 
     def __init__(self, method: Method, row: Recipe, passes: list[Pass]):
         super().__init__(Encoder(row.build_backbone()), None, num_images=1)
-        self.teacher = Encoder(row.build_backbone()).requires_grad_(False)
+        plain = {used: type(used)(used.params, channels=shape[1]) for used, shape, _ in passes}
+        self.backbones = nn.ModuleList(plain.values())
+        for used, _, gradients in passes:
+            plain[used].requires_grad_(gradients)
         device = next(method.parameters()).device
         self.draw = method.inputs
-        self.passes = [(torch.rand(shape, device=device), gradients) for shape, gradients in passes]
+        self.passes = [(plain[used], torch.rand(shape, device=device), gradients) for used, shape, gradients in passes]
 
     def inputs(self, batch: Batch) -> Any:
         return self.draw(batch)
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         losses = []
-        for images, gradients in self.passes:
+        for backbone, images, gradients in self.passes:
+            x = images.contiguous(memory_format=torch.channels_last)
             if gradients:
-                losses.append(self.encoder(images).float().square().mean())
+                losses.append(backbone(x).float().square().mean())
             else:
                 with torch.no_grad():
-                    self.teacher(images)
+                    backbone(x)
         return {"loss": torch.stack(losses).sum()}
 
 
 def passes_of(method: Method, step: Callable[[], int]) -> list[Pass]:
-    """The passes through encoders in one step."""
+    """The passes through backbones in one step."""
     passes: list[Pass] = []
 
     def record(module: Any, args: tuple[Tensor, ...]) -> None:
-        passes.append((args[0].shape, torch.is_grad_enabled()))
+        passes.append((module, args[0].shape, torch.is_grad_enabled()))
 
-    encoders = [module for module in method.modules() if isinstance(module, Encoder)]
-    handles = [encoder.register_forward_pre_hook(record) for encoder in encoders]
+    backbones = [module for module in method.modules() if isinstance(module, Backbone)]
+    handles = [backbone.register_forward_pre_hook(record) for backbone in backbones]
     step()
     for handle in handles:
         handle.remove()

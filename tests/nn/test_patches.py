@@ -92,8 +92,8 @@ def test_patches_are_gray_one_by_one(probability: float) -> None:
 
 def test_the_mean_over_patches_is_that_of_each_alone() -> None:
     encoder, images = tiny.encoder().eval(), torch.from_numpy(tiny.pixels(4)).permute(0, 3, 1, 2)
-    mean = Puzzle().represent(encoder)
-    assert isinstance(mean, PatchMean) and Puzzle(representation="image").represent(encoder) is encoder
+    mean = Puzzle().judged(encoder)
+    assert isinstance(mean, PatchMean) and Puzzle(representation="image").judged(encoder) is encoder
     expected = []
     for image in images.float() / 255:
         places = [(y, x) for y in (2, 12, 22) for x in (2, 12, 22)]

@@ -184,3 +184,16 @@ def test_curves_as_csv_have_a_row_per_encoder_and_epoch():
     text = curves.as_csv({"a": [{"epoch": 1, "loss": 0.5}], "b": [{"epoch": 1, "loss": 1, "x": 2}]}, ["loss", "x"])
     assert text == "encoder,epoch,loss,x\na,1,0.5,\nb,1,1,2\n"
     assert curves.as_csv({}, curves.terms({})) == "encoder,epoch,loss\n"
+
+
+def test_pretext_tasks_are_points_beside_their_probes():
+    training = {row: fakes.pretraining(2, accuracy=solved) for row, solved in (("b", 0.25), ("c", 0.9))}
+    made = fakes.study({"random": 0.5, "a": 0.6, "b": 0.3, "c": 0.4}, pretraining=training)
+    assert made.pretext == {"b": 0.25, "c": 0.9}
+    figure = study_figures(made)["pretext"]
+    assert [panel.title for panel in figure.panels] == [dataset.name for dataset in made.labeled]
+    assert "b 25.0 % of its task, top-1 30.0 %; c 90.0 % of its task, top-1 40.0 %" in figure.panels[0].alt_text
+    axes = figure.draw().axes[0]
+    points = [np.asarray(line.get_xydata()) for line in axes.lines]
+    np.testing.assert_allclose(np.concatenate([p for p in points if len(p) == 1]), [(25, 30), (90, 40)])
+    assert "pretext" not in study_figures(fakes.study({"random": 0.5, "a": 0.6}))

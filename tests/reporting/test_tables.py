@@ -136,6 +136,13 @@ def test_a_row_without_numbers_has_words(genuine, entry, state, sentence):
     assert content.notes(report, report.datasets[0], scores) == [sentence]
 
 
+def test_the_accuracy_of_a_pretext_task_stands_beside_the_probes():
+    scores = accuracies(BOTH, "primary")
+    table = rows(tables.comparison(dataset("cifar10", genuine=True), scores, {"cifar_aug": 0.875}))
+    assert table[0][6] == "pretext task %" and "student report" in table[0][7]
+    assert [row[6] for row in table[1:]] == ["", "87.5"]
+
+
 def test_published_figures_stand_beside_the_linear_probe():
     scores = accuracies({name: evaluation(linear=BETTER, knn=BETTER) for name in BOTH}, "primary")
     table = rows(tables.comparison(dataset("cifar10", genuine=True), scores))

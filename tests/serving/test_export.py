@@ -10,17 +10,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tiny
 import torch
 from conftest import digest
 from fake_models import PIXELS, RECIPE, SIZE, STATISTICS, TRAINED, save_encoder
 
 from vicreg.data import images
 from vicreg.evaluation import probe_files
+from vicreg.evaluation.classifiers.linear import LinearClassifier
 from vicreg.io import weights
 from vicreg.serving import export
+from vicreg.serving.classifier import ImageClassifier
 from vicreg.serving.model_card import model_card
 from vicreg.study import builders
 from vicreg.study.paths import Paths
+from vicreg.study.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +54,28 @@ def test_onnx_equals_pytorch_for_any_batch(exported, count):
     assert found.shape == (count, 64) and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     assert np.abs(expected).max() > 0.1, "the bound means something beside these numbers"
+
+
+@pytest.mark.parametrize("name", ["jigsaw", "cmc", "cmc-drawn", "cpc"])
+def test_what_is_judged_is_exported_and_answers(name, tmp_path):
+    """The mean over patches, two networks or one of them: in PyTorch, in ONNX, and below a classifier."""
+    made, member = tiny.method(name).eval(), tiny.VARIANTS.get(name, (name, {}))[0]
+    data = RECIPE["data"] | {"image_size": 32}
+    recipe = RECIPE | {"method": {"name": member, **tiny.member_params(name).model_dump()}, "data": data}
+    file, pixels = tmp_path / "x.safetensors", tiny.pixels(8)
+    builders.save_method(file, made, Recipe.model_validate(recipe))
+    export.export(file, tmp_path / "out")
+    inputs = pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "x.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["representations"], {"images": inputs})
+    with torch.inference_mode():
+        expected = made.representation(torch.from_numpy(inputs))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    probe = LinearClassifier(torch.zeros(1), torch.ones(1), torch.randn(5, expected.shape[1]), torch.zeros(5))
+    about = {"encoder": "x", "weights": weights.digest(made.encoder)}
+    probe_files.save(tmp_path / "p.safetensors", {("primary", "linear"): probe}, about)
+    answers = ImageClassifier(file, tmp_path / "p.safetensors", "primary", "linear").predict(pixels)
+    np.testing.assert_allclose(answers, probe(expected).detach(), atol=1e-5)
 
 
 def test_the_copy_is_the_encoder_with_its_recipe(exported):

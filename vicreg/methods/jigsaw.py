@@ -16,7 +16,7 @@ from vicreg.methods import _permutations
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
-from vicreg.nn.patches import PATCHES, Puzzle
+from vicreg.nn.patches import PATCHES, Puzzle, represent
 from vicreg.nn.pretext import classify
 
 
@@ -51,7 +51,7 @@ class Jigsaw(Method):
 
     @property
     def representation(self) -> Encoder:
-        return self.params.represent(self.encoder)
+        return self.params.judged(self.encoder)
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
         drawn = (batch.rand(self.params.puzzles) * len(self.orders)).long()
@@ -59,7 +59,6 @@ class Jigsaw(Method):
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         patches, drawn = inputs["patches"], inputs["orders"]
-        y = self.encoder.backbone(patches.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        z = self.embed_patch(y).unflatten(0, patches.shape[:2])  # (N, 9, D)
+        z = self.embed_patch(represent(self.encoder.backbone, patches))  # (N, 9, D)
         puzzles = z[torch.arange(len(z), device=z.device).view(-1, 1, 1), self.orders[drawn]]  # (N, puzzles, 9, D)
         return classify(self.head(puzzles.flatten(0, 1).flatten(1)), drawn.flatten())

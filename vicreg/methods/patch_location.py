@@ -12,7 +12,7 @@ from vicreg.io.section import Count
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
-from vicreg.nn.patches import CENTER, PATCHES, Puzzle
+from vicreg.nn.patches import CENTER, PATCHES, Puzzle, represent
 from vicreg.nn.pretext import classify
 
 
@@ -34,14 +34,13 @@ class PatchLocation(Method):
 
     @property
     def representation(self) -> Encoder:
-        return self.params.represent(self.encoder)
+        return self.params.judged(self.encoder)
 
     def inputs(self, batch: Batch) -> Tensor:
         return self.params.inputs(batch)
 
     def forward(self, patches: Tensor) -> dict[str, Tensor]:
-        y = self.encoder.backbone(patches.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        z = self.embed_patch(y).unflatten(0, patches.shape[:2])  # (N, 9, D)
+        z = self.embed_patch(represent(self.encoder.backbone, patches))  # (N, 9, D)
         neighbors = torch.cat([z[:, :CENTER], z[:, CENTER + 1 :]], dim=1)
         pairs = torch.cat([neighbors, z[:, CENTER : CENTER + 1].expand_as(neighbors)], dim=2)  # (N, 8, 2D)
         labels = torch.arange(PATCHES - 1, device=z.device).repeat(len(z))

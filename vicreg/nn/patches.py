@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 import torch
 from pydantic import model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from vicreg.augment import operators
 from vicreg.augment.batch import Batch
@@ -46,6 +46,12 @@ def standardize(patches: Tensor) -> Tensor:
     least = 1 / (255 * math.sqrt(math.prod(patches.shape[-3:])))
     deviation = patches.std(dim=axes, correction=0, keepdim=True).clamp_min(least)
     return (patches - patches.mean(dim=axes, keepdim=True)) / deviation
+
+
+def represent(backbone: nn.Module, patches: Tensor) -> Tensor:
+    """The representations (N, P, D) of patches (N, P, C, h, w), as the backbone is to see them."""
+    y = backbone(patches.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+    return y.unflatten(0, patches.shape[:2])
 
 
 class Grid(Section):
@@ -107,7 +113,7 @@ class Puzzle(Grid):
         mask = batch.rand(PATCHES) < self.gray
         return standardize(torch.where(mask.view(*mask.shape, 1, 1, 1), gray, patches))
 
-    def represent(self, encoder: Encoder) -> Encoder:
+    def judged(self, encoder: Encoder) -> Encoder:
         """The encoder in the form that is judged."""
         if self.representation == "image":
             return encoder
@@ -126,5 +132,4 @@ class PatchMean(Encoder):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.patches(images.float() / 255 if images.dtype == torch.uint8 else images)
-        y = self.backbone(x.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        return y.unflatten(0, x.shape[:2]).mean(dim=1)
+        return represent(self.backbone, x).mean(dim=1)

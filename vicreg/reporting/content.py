@@ -56,7 +56,7 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
         "warning": say("warning", dataset),
         "sentence": headline(study, [dataset]),
         "lead": say("lead", pair) if pair else "",
-        "table": tables.comparison(dataset, scores),
+        "table": tables.comparison(dataset, scores, study.pretext),
         "notes": notes(study, dataset, scores),
         "sizes": say("sizes", dataset, bool(study.trained)),
         "settings": recipes.shared(settings),

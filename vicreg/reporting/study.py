@@ -79,6 +79,12 @@ class Study:
         return {row: result for row, result in self.pretraining.items() if result.get("history")}
 
     @property
+    def pretext(self) -> dict[str, float]:
+        """By row how often its own task, if it has one, was solved in the last epoch, on the pretraining images."""
+        lasts = {row: result["history"][-1] for row, result in self.trained.items()}
+        return {row: last["accuracy"] for row, last in lasts.items() if "accuracy" in last}
+
+    @property
     def recipes(self) -> Results:
         """All that shaped each row, as far as it is known."""
         return {row: result["recipe"] for row, result in self.pretraining.items() if "recipe" in result}

@@ -1,7 +1,7 @@
 """Tables of a study: its rows in lines, numbers in columns, and words where there is no number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from vicreg.reporting import literature
@@ -17,10 +17,11 @@ MOST_EPOCHS = 25  # of a curve's numbers, for each row
 decimals, digits = "{:.3f}".format, "{:.4g}".format
 
 
-def comparison(dataset: Dataset, scores: Results) -> Table:
+def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] | None = None) -> Table:
     """Return the table of one dataset, sorted by probe, then in the order of the rows.
 
-    Published figures stand beside the linear probe's, and only where the dataset is genuine.
+    pretext: by row, accuracies of pretext tasks. Published figures stand beside the linear probe's, and only where the
+    dataset is genuine.
     """
     references = literature.references(dataset.key) if dataset.genuine else {}
     numbers = {
@@ -29,6 +30,8 @@ def comparison(dataset: Dataset, scores: Results) -> Table:
         "top-5 %": percent,
         f"gain over {code(BASELINE)}, points": lambda gain: "{} ({} to {})".format(*map(points, gain)),
     }
+    if pretext:
+        numbers["pretext task %"] = percent
     if references:
         numbers["student report: top-1 / top-5 %"] = lambda figures: " / ".join(map(printed, figures))
     rows = []
@@ -37,6 +40,8 @@ def comparison(dataset: Dataset, scores: Results) -> Table:
             cells = [probe, code(row), score["top1"], (score["top1_low"], score["top1_high"]), score["top5"]]
             gain = (score["gain"], score["gain_low"], score["gain_high"]) if "gain" in score else "no baseline"
             cells.append("baseline" if row == BASELINE else gain)
+            if pretext:
+                cells.append(pretext.get(row, ""))
             if probe == PROBE and row in references:
                 cells.append((references[row]["top1"], references[row]["top5"]))
             rows.append(cells)

@@ -11,6 +11,7 @@ from vicreg.reporting.figures.confusion import confusion
 from vicreg.reporting.figures.embedding_map import embedding_map
 from vicreg.reporting.figures.interval_plot import answer
 from vicreg.reporting.figures.panels import PanelFigure
+from vicreg.reporting.figures.pretext_plot import pretext
 from vicreg.reporting.image_samples import Samples
 from vicreg.reporting.metrics import metrics, top1
 from vicreg.reporting.page import page
@@ -44,6 +45,7 @@ def study_figures(study: Study) -> dict[str, PanelFigure]:
         "answer": answer(study),
         **{f"accuracy-{dataset.role}": line_plots.accuracy(study, dataset) for dataset in study.datasets},
         **line_plots.pretraining(study),
+        **({"pretext": pretext(study)} if study.pretext else {}),
         "map": embedding_map(study),
         "confusion": confusion(study),
     }

@@ -33,7 +33,7 @@ class ImageClassifier:
         self.encoder_file, self.role, self.probe = encoder_file, role, probe
         self.recipe, self.metadata = builders.describe(encoder_file), probe_files.describe(probe_file)
         method = builders.load_method(encoder_file)
-        self.encoder = method.representation
+        self.encoder = method.representation.eval()
         self.classifier = probe_files.load(probe_file, role, probe)
         if weights.digest(method.encoder) != self.metadata.get("weights"):
             raise ValueError(f"{probe_file} belongs to other weights than those in {encoder_file}: run `dvc repro`")

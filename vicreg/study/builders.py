@@ -56,4 +56,4 @@ def load_method(path: Path) -> Method:
 
 def load_encoder(path: Path) -> Encoder:
     """Return what of the method in the file at `path` is judged; raises as `load_method` does."""
-    return load_method(path).representation
+    return load_method(path).representation.eval()
