@@ -72,7 +72,7 @@ def test_predictors_of_zero_cost_the_log_of_the_candidates() -> None:
         for parameter in method.predictors.parameters():
             parameter.zero_()
     for n in (4, 8):
-        assert float(method(method.inputs(batch(n)))["loss"]) == pytest.approx(math.log(n * 49), rel=1e-5)
+        assert method(method.inputs(batch(n)))["loss"].item() == pytest.approx(math.log(n * 49), rel=1e-5)
 
 
 def test_images_do_not_know_each_other() -> None:

@@ -60,7 +60,7 @@ def test_a_head_of_zeros_costs_the_log_of_the_number_of_orders() -> None:
         with torch.no_grad():
             method.head[-1].weight.zero_()
             method.head[-1].bias.zero_()
-        assert float(method(method.inputs(batch()))["loss"]) == pytest.approx(math.log(count), rel=1e-6)
+        assert method(method.inputs(batch()))["loss"].item() == pytest.approx(math.log(count), rel=1e-6)
 
 
 def test_orders_are_put_before_or_after_the_encoder_alike_and_back() -> None:

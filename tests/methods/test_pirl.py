@@ -28,7 +28,7 @@ def test_the_loss_lies_between_the_bounds_of_cosines() -> None:
     method = tiny.method("pirl", num_images=50)
     outputs = method(method.inputs(batch()))
     low, high = (math.log(1 + 49 * math.exp(sign * 2 / 0.07)) for sign in (-1, 1))
-    assert low < float(outputs["loss"]) < high
+    assert low < outputs["loss"].item() < high
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
@@ -36,7 +36,7 @@ def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
     method = tiny.method("pirl", invariance=weight)
     outputs = method(method.inputs(batch()))
     expected = weight * outputs["patches"] + (1 - weight) * outputs["image"]
-    assert float(outputs["loss"]) == pytest.approx(float(expected), rel=1e-6)
+    assert outputs["loss"].item() == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_the_order_of_patches_matters_to_them_alone() -> None:

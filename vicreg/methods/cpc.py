@@ -43,7 +43,8 @@ def norms_per_sample(module: nn.Module) -> None:
 
 @full_precision
 def scores(predictions: Tensor, candidates: Tensor, scale: float) -> Tensor:
-    return predictions @ candidates.T * scale
+    """How well each of predictions (M, D) fits each of candidates (K, D): `scale` times their product, (M, K)."""
+    return (scale * predictions) @ candidates.T
 
 
 class CPC(Method):
