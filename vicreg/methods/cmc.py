@@ -59,7 +59,11 @@ class LabEncoder(Encoder):
 
 
 class CMC(Method):
-    """A view (N, 3, H, W) and places in the banks -> loss, its terms, and the embeddings of both parts."""
+    """A view (N, 3, H, W) and places in the banks -> loss, its terms, and the embeddings of both parts.
+
+    Views keep their colors, as in the paper, whatever the policy says of jitter and gray: with other colors at random
+    lightness would tell little of them.
+    """
 
     class Params(Bank):
         """representation: what is judged: `both` networks' representations, or those of one, lightness or color."""
@@ -84,7 +88,7 @@ class CMC(Method):
         return self.encoder if part == "both" else LabEncoder(getattr(self.encoder.backbone, part))
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
-        policy = batch.policy.model_copy(update={"grayscale": 0.0})  # gray images have no color to find
+        policy = batch.policy.model_copy(update={"jitter": 0.0, "grayscale": 0.0})
         return {"views": batch.views(1, policy=policy), **self.params.draw(batch, len(self.banks["color"].rows))}
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
