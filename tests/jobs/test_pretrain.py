@@ -38,6 +38,17 @@ def test_everything_that_shapes_a_run_is_in_its_name(tmp_path: Path, monkeypatch
     assert name() != first
 
 
+def test_what_is_evaluated_shapes_no_weights(tmp_path: Path) -> None:
+    names = set()
+    for form in ("patches", "image"):
+        jigsaw = PARAMS.methods["jigsaw"] | {"representation": form}
+        row = recipe.resolve(PARAMS.model_copy(update={"methods": PARAMS.methods | {"jigsaw": jigsaw}}), "jigsaw")
+        assert row.method["representation"] == form
+        made = pretrain.Job(row, IMAGES, np.arange(50), None, "data", torch.device("cpu"), tmp_path)
+        names.add(made.store(1).folder.name)
+    assert len(names) == 1
+
+
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_signal_waits_for_the_step_and_a_second_does_not(tmp_path: Path, number: int, error: type) -> None:
     lines: list[str] = []

@@ -20,7 +20,7 @@ def test_equal_scores_cost_the_log_of_the_number_of_images() -> None:
     with torch.no_grad():
         method.bank.rows.copy_(method.bank.rows[:1].expand_as(method.bank.rows))
         outputs = method(method.inputs(batch()))
-    for term in ("loss", "image", "patches"):
+    for term in ("loss", "image_loss", "patches_loss"):
         assert float(outputs[term]) == pytest.approx(math.log(50), rel=1e-5)
 
 
@@ -35,7 +35,7 @@ def test_the_loss_lies_between_the_bounds_of_cosines() -> None:
 def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
     method = tiny.method("pirl", invariance=weight)
     outputs = method(method.inputs(batch()))
-    expected = weight * outputs["patches"] + (1 - weight) * outputs["image"]
+    expected = weight * outputs["patches_loss"] + (1 - weight) * outputs["image_loss"]
     assert outputs["loss"].item() == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -45,8 +45,8 @@ def test_the_order_of_patches_matters_to_them_alone() -> None:
     with torch.no_grad():
         one = method(inputs)
         other = method(inputs | {"patches": inputs["patches"][:, [1, 0, *range(2, 9)]]})
-    assert one["image"] == other["image"]
-    assert abs(float(one["patches"] - other["patches"])) > 1e-6
+    assert one["image_loss"] == other["image_loss"]
+    assert abs(float(one["patches_loss"] - other["patches_loss"])) > 1e-6
 
 
 def test_orders_are_drawn_for_each_image() -> None:

@@ -10,7 +10,7 @@ from draws import gaussian, grad, slopes
 from torch.nn.functional import normalize
 
 from vicreg.augment.batch import Batch
-from vicreg.nn.memory_bank import Bank, MemoryBank, noise_contrast, softmax_contrast
+from vicreg.nn.memory_bank import BankParams, MemoryBank, noise_contrast, softmax_contrast
 
 INDICES = torch.tensor([3, 0, 7])
 
@@ -94,12 +94,12 @@ def batch(n: int, rows: slice) -> Batch:
 
 
 def test_negatives_are_all_others_alike_and_never_the_own_row() -> None:
-    drawn = Bank(negatives=400).draw(batch(8, slice(0, 8)), 8)
+    drawn = BankParams(negatives=400).draw(batch(8, slice(0, 8)), 8)
     counts = torch.stack([torch.bincount(row, minlength=8) for row in drawn["negatives"]]).float()
     assert torch.equal(counts[torch.arange(8), drawn["indices"]], torch.zeros(8))
     expected = 400 / 7
     spread = ((counts - expected) ** 2 / expected)[counts > 0].sum()
     assert spread < 90  # chi squared with 48 degrees of freedom: above 90 in one of 4,000 draws
-    part = Bank(negatives=400).draw(batch(8, slice(4, 8)), 8)
+    part = BankParams(negatives=400).draw(batch(8, slice(4, 8)), 8)
     assert torch.equal(part["negatives"], drawn["negatives"][4:])
-    assert "negatives" not in Bank().draw(batch(8, slice(0, 8)), 8)
+    assert "negatives" not in BankParams().draw(batch(8, slice(0, 8)), 8)

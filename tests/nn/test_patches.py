@@ -32,7 +32,7 @@ def test_windows_are_those_of_unfold() -> None:
 
 def test_a_patch_is_a_slice_of_its_own_image() -> None:
     images, top, left = torch.rand(3, 2, 9, 9), torch.tensor([[0, 5]] * 3), torch.tensor([[4, 1], [0, 2], [3, 3]])
-    patches = cut(images, top, left, 4)
+    patches = cut(images, top, left, size=4)
     for n in range(3):
         for p in range(2):
             y, x = int(top[n, p]), int(left[n, p])
@@ -92,8 +92,8 @@ def test_patches_are_gray_one_by_one(probability: float) -> None:
 
 def test_the_mean_over_patches_is_that_of_each_alone() -> None:
     encoder, images = tiny.encoder().eval(), torch.from_numpy(tiny.pixels(4)).permute(0, 3, 1, 2)
-    mean = Puzzle().judged(encoder)
-    assert isinstance(mean, PatchMean) and Puzzle(representation="image").judged(encoder) is encoder
+    mean = Puzzle().evaluated(encoder)
+    assert isinstance(mean, PatchMean) and Puzzle(representation="image").evaluated(encoder) is encoder
     expected = []
     for image in images.float() / 255:
         places = [(y, x) for y in (2, 12, 22) for x in (2, 12, 22)]

@@ -187,7 +187,7 @@ def test_curves_as_csv_have_a_row_per_encoder_and_epoch():
 
 
 def test_pretext_tasks_are_points_beside_their_probes():
-    training = {row: fakes.pretraining(2, accuracy=solved) for row, solved in (("b", 0.25), ("c", 0.9))}
+    training = {row: fakes.pretraining(2) | {"pretext": solved} for row, solved in (("b", 0.25), ("c", 0.9))}
     made = fakes.study({"random": 0.5, "a": 0.6, "b": 0.3, "c": 0.4}, pretraining=training)
     assert made.pretext == {"b": 0.25, "c": 0.9}
     figure = study_figures(made)["pretext"]

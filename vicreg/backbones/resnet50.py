@@ -20,8 +20,10 @@ class ResNet50(Backbone):
 
     num_features = 2048
 
-    def __init__(self, params: Params):
+    def __init__(self, params: Params, *, channels: int = 3):
         super().__init__(params)
+        if channels != 3:
+            raise ValueError(f"resnet50 sees 3 channels, not {channels}")
         from torchvision.models import resnet50  # costs seconds, and only this backbone needs it
 
         self.network, self.image_size = resnet50(), params.image_size

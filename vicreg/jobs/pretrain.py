@@ -50,8 +50,10 @@ class Job:
 
     def store(self, num_processes: int) -> RunStore:
         """Where the checkpoints lie of this very recipe, on this very data, computed in this very way."""
+        recipe = self.recipe.values()
+        recipe["method"].pop("representation", None)  # which shapes no weights
         key = {
-            "recipe": self.recipe.values(),
+            "recipe": recipe,
             "data": self.data_key,
             "num_processes": num_processes,
             **trainer.computed_with(self.recipe, self.device, len(self.positions)),
@@ -65,8 +67,8 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
 
     is_current: whether the recipe and the code are still those that the job began with, asked when all is done.
     save: writes the weights and the result, and returns the file of weights. The result has `history`, a record per
-        epoch, `online`, accuracies by epoch, `train_seconds`, of all processes that had this run, and, where it ended
-        early, `collapsed`, the reason.
+        epoch, `online`, accuracies by epoch, `train_seconds`, of all processes that had this run, of a method with a
+        pretext task `pretext`, its accuracy, and, where the run ended early, `collapsed`, the reason.
 
     Raises RecipeChangedError, and does not save, where `is_current` says no; and what `loop.train` raises.
     """
@@ -98,6 +100,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             with suppress(loop.CollapseError):
                 for _ in () if "collapsed" in result else trainer.run(job.recipe, state, loader):
                     pass
+                evaluate_pretext(job, state.method, result)
             return
         log_metrics(tracked, result)
         try:
@@ -106,6 +109,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
                 evaluate_online(job, state.method, result)
                 log_metrics(tracked, result, since=int(record["epoch"]))
                 job.log(format_epoch(job.recipe, result))
+            evaluate_pretext(job, state.method, result)
         except loop.CollapseError as error:  # a result: the tables say so, and the other rows go on
             job.log(f"warning: {error}")
             result["collapsed"] = str(error).splitlines()[0]
@@ -117,6 +121,8 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
                 "new state beside weights of the old one. Nothing was written, and nothing is lost: put back what was "
                 "changed and run again to have these weights at once, or run again as it is to pretrain anew."
             )
+        if "pretext" in result:
+            tracked.metrics({"pretext_accuracy": result["pretext"]}, job.recipe.epochs)
         tracked.artifact(save(state.method, result), "weights")
         if "collapsed" in result:
             tracked.tag("collapsed", result["collapsed"])
@@ -164,6 +170,25 @@ def evaluate_online(job: Job, method: Method, result: dict[str, Any]) -> None:
     if job.eval_images is not None and every and (epoch % every == 0 or epoch == job.recipe.epochs):
         accuracy = online_eval.evaluate(method.representation, job.eval_images, job.recipe.seed, job.device)
         result["online"].append({"epoch": epoch, **accuracy})
+
+
+def evaluate_pretext(job: Job, method: Method, result: dict[str, Any]) -> None:
+    """Add how often the method solves its own task, `pretext`, if it has one, once the training is over.
+
+    On images that did not pretrain, unless there are none, or the method knows those that did alone.
+    """
+    if "pretext" in result or "collapsed" in result:
+        return
+    images, positions = job.images, job.positions
+    others = job.eval_images
+    if others is not None and others.name == images.name and not method.remembers_images:
+        images, positions = others, np.arange(len(others))
+    generator = torch.Generator(job.device).manual_seed(job.recipe.seed)
+    policy, size = job.recipe.view_policy(), job.recipe.batch_size
+    accuracy = online_eval.pretext_accuracy(method, images, positions, policy, size, generator)
+    if accuracy is not None:
+        result["pretext"] = accuracy
+        job.log(f"its own task: {accuracy:.1%} solved")
 
 
 def log_metrics(tracked: runs.Run, result: dict[str, Any], since: int = 0) -> None:

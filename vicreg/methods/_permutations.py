@@ -22,7 +22,7 @@ def greedy_mean(count: int, seed: int) -> np.ndarray:
 
 
 def largest_minimum(count: int) -> np.ndarray:
-    """(count, 9): any two differ in all 9 places for a count up to 9, in 8 up to 72, in 7 up to 504.
+    """(count, 9): any two differ in all 9 places for a count up to 9, in 8 up to 72, in 7 or more up to 504.
 
     No larger sets differ so much (Frankl, Deza, On the maximum number of permutations with given maximal or minimal
     distance, 1977): they are the groups x + b and a x + b over the field of 9 elements, and (a x + b) / (c x + d) over
@@ -30,7 +30,9 @@ def largest_minimum(count: int) -> np.ndarray:
     """
     if count > 504:
         raise ValueError(f"only 504 permutations of {PLACES} patches differ in 7 places or more, not {count}")
-    return (_affine() if count <= 72 else _fractional())[:count]
+    if count <= 72:
+        return _affine()[:count]
+    return np.random.default_rng(0).permutation(_fractional())[:count]  # in no order: of parts no place is preferred
 
 
 def _affine() -> np.ndarray:

@@ -13,7 +13,7 @@ from vicreg.engine import distributed
 from vicreg.io.section import Count
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.lab import rgb_to_lab
-from vicreg.nn.memory_bank import Bank, MemoryBank
+from vicreg.nn.memory_bank import BankParams, MemoryBank
 from vicreg.nn.method import Method
 from vicreg.nn.precision import unit
 
@@ -22,12 +22,14 @@ HALF_RANGE = (50.0, (86.183 + 98.233) / 2, (107.857 + 94.478) / 2)  # ... which 
 CHANNELS = {"lightness": slice(0, 1), "color": slice(1, 3)}
 
 
-class Part(nn.Module):
+class ChannelNetwork(nn.Module):
     """A network that sees some channels of images (N, 3, H, W) in Lab."""
 
     def __init__(self, backbone: Any, part: Literal["lightness", "color"]):
-        """backbone: whose kind the network is of, with half its width."""
+        """backbone: whose kind the network is of, with half its width; ValueError where it has none."""
         super().__init__()
+        if "width" not in type(backbone.params).model_fields:
+            raise ValueError("cmc needs a backbone with a `width`, to halve it")
         self.channels = CHANNELS[part]
         half = backbone.params.model_copy(update={"width": max(1, backbone.params.width // 2)})
         self.network = type(backbone)(half, channels=self.channels.stop - self.channels.start)
@@ -37,12 +39,12 @@ class Part(nn.Module):
         return self.network(lab[:, self.channels].contiguous(memory_format=torch.channels_last))
 
 
-class TwoParts(nn.Module):
+class TwoNetworks(nn.Module):
     """Both networks, one's representations after the other's."""
 
     def __init__(self, backbone: Any):
         super().__init__()
-        self.lightness, self.color = Part(backbone, "lightness"), Part(backbone, "color")
+        self.lightness, self.color = (ChannelNetwork(backbone, part) for part in ("lightness", "color"))
         self.num_features = self.lightness.num_features + self.color.num_features
 
     def forward(self, lab: Tensor) -> Tensor:
@@ -54,8 +56,8 @@ class LabEncoder(Encoder):
 
     def normalize(self, images: Tensor) -> Tensor:
         lab = rgb_to_lab(images)
-        middle, half_range = (lab.new_tensor(values).view(3, 1, 1) for values in (MIDDLE, HALF_RANGE))
-        return (lab - middle) / half_range
+        channels = zip(lab.unbind(-3), MIDDLE, HALF_RANGE, strict=True)
+        return torch.stack([(channel - middle) / half for channel, middle, half in channels], dim=-3)
 
 
 class CMC(Method):
@@ -65,17 +67,18 @@ class CMC(Method):
     lightness would tell little of them.
     """
 
-    class Params(Bank):
-        """representation: what is judged: `both` networks' representations, or those of one, lightness or color."""
+    class Params(BankParams):
+        """representation: what is evaluated: `both` networks' representations, or those of one, lightness or color."""
 
         embedding_width: Count = 128
         representation: Literal["both", "lightness", "color"] = "both"
 
     kept = ()
+    remembers_images = True
     banks: Any  # nn.ModuleDict[MemoryBank]
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
-        super().__init__(LabEncoder(TwoParts(encoder.backbone)), params, num_images=num_images)
+        super().__init__(LabEncoder(TwoNetworks(encoder.backbone)), params, num_images=num_images)
         self.heads, self.banks = nn.ModuleDict(), nn.ModuleDict()
         for part in CHANNELS:
             features = getattr(self.encoder.backbone, part).num_features
@@ -94,11 +97,13 @@ class CMC(Method):
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         y = self.encoder(inputs["views"]).chunk(2, dim=1)  # both networks have as many features
         lightness, color = (unit(self.heads[part](x)) for part, x in zip(CHANNELS, y, strict=True))
-        found = self.params.contrast(lightness, self.banks["color"].rows, inputs)
-        other = self.params.contrast(color, self.banks["lightness"].rows, inputs)
+        by_lightness = self.params.contrast(lightness, self.banks["color"].rows, inputs)
+        by_color = self.params.contrast(color, self.banks["lightness"].rows, inputs)
         return {
-            "loss": found["loss"] + other["loss"],
-            "accuracy": (found["accuracy"] + other["accuracy"]) / 2,
+            "loss": by_lightness["loss"] + by_color["loss"],
+            "lightness_loss": by_lightness["loss"].detach(),
+            "color_loss": by_color["loss"].detach(),
+            "accuracy": (by_lightness["accuracy"] + by_color["accuracy"]) / 2,
             "lightness": lightness.detach(),
             "color": color.detach(),
             "indices": inputs["indices"],

@@ -5,7 +5,6 @@ Data-Efficient Image Recognition with Contrastive Predictive Coding, ICML 2020.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,12 @@ from vicreg.engine import distributed
 from vicreg.io.section import Count, Positive, Section
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
-from vicreg.nn.patches import PatchMean, windows
+from vicreg.nn.patches import Representation, evaluated, windows
 from vicreg.nn.precision import full_precision
 from vicreg.nn.pretext import classify
 
 
-class RowsAbove(nn.Module):
+class CausalConv(nn.Module):
     """A residual 3x3 convolution over a grid (N, C, rows, columns) that sees its own row and the two above it."""
 
     def __init__(self, channels: int):
@@ -33,7 +32,7 @@ class RowsAbove(nn.Module):
 
 
 def norms_per_sample(module: nn.Module) -> None:
-    """Replace every batch norm: by its statistics patches of one image would know each other."""
+    """Replace every batch norm, whose statistics tell which patches share an image."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, nn.GroupNorm(1, child.num_features))
@@ -58,7 +57,7 @@ class CPC(Method):
         """patch, stride: pixels of a window's side, and from one to the next. steps: how many rows are predicted.
 
         embedding_width: of what is predicted. scale: multiplies the scores. context: layers of the network that sees
-        the rows so far. representation: what is judged: the mean over the `patches`, or the whole `image`.
+        the rows so far. representation: what is evaluated: the mean over the `patches`, or the whole `image`.
         """
 
         patch: Count = 8
@@ -67,7 +66,7 @@ class CPC(Method):
         embedding_width: Count = 64
         scale: Positive = 0.1
         context: Count = 3
-        representation: Literal["patches", "image"] = "patches"
+        representation: Representation = "patches"
 
     kept = ()
 
@@ -76,7 +75,7 @@ class CPC(Method):
         super().__init__(encoder, params, num_images=num_images)
         features = encoder.num_features
         self.targets = nn.Linear(features, params.embedding_width)
-        self.context = nn.Sequential(*(RowsAbove(features) for _ in range(params.context)))
+        self.context = nn.Sequential(*(CausalConv(features) for _ in range(params.context)))
         self.predictors = nn.ModuleList(nn.Conv2d(features, params.embedding_width, 1) for _ in self.ahead)
 
     @property
@@ -87,9 +86,8 @@ class CPC(Method):
 
     @property
     def representation(self) -> Encoder:
-        if self.params.representation == "image":
-            return self.encoder
-        return PatchMean(self.encoder, lambda images: self.encoder.normalize(self.windows(images)))
+        encoder = self.encoder
+        return evaluated(encoder, self.params.representation, lambda x: encoder.normalize(self.windows(x)))
 
     def windows(self, images: Tensor) -> Tensor:
         return windows(images, self.params.patch, self.params.stride)

@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vicreg.augment import operators
 from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
-from vicreg.io.section import Count, Positive, Section
+from vicreg.io.section import Count, Positive, Probability, Section
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
@@ -49,13 +50,16 @@ class Exemplar(Method):
     """Views (KN, 3, H, W), the first view of each image before the second ones, ... -> loss, accuracy, embeddings."""
 
     class Params(Section):
-        """views: of each image, K. margin: by which other images are to be farther.
+        """views: of each image, K. gray: the probability that an image is gray, in all views alike.
+
+        margin: by which other images are to be farther.
 
         normalize: `rows`, each embedding to length 1; or `columns`, each dimension to length 1 over the batch, which
         the code of the 2019 paper does.
         """
 
         views: Annotated[int, Field(ge=2, le=100)] = 4
+        gray: Probability = 0.66
         margin: Positive = 0.5
         normalize: Literal["rows", "columns"] = "rows"
         embedding_width: Count = 128
@@ -65,7 +69,9 @@ class Exemplar(Method):
         self.projector = mlp(encoder.num_features, [params.embedding_width], output_bias=True)
 
     def inputs(self, batch: Batch) -> Tensor:
-        return batch.views(self.params.views)
+        views = batch.views(self.params.views, policy=batch.policy.model_copy(update={"grayscale": 0.0}))
+        gray = (batch.rand() < self.params.gray).repeat(self.params.views)
+        return torch.where(operators.per_image(gray), operators.grayscale(views), views)
 
     def forward(self, views: Tensor) -> dict[str, Tensor]:
         z = self.projector(self.encoder(views))

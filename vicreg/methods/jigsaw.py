@@ -42,16 +42,19 @@ class Jigsaw(Method):
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
         count = params.permutations
-        minimum = params.distance == "minimum"
-        seed = int(torch.randint(2**31, ()))
-        table = _permutations.largest_minimum(count) if minimum else _permutations.greedy_mean(count, seed)
-        self.register_buffer("orders", torch.from_numpy(table))  # (permutations, 9)
+        self.register_buffer("orders", torch.zeros(count, PATCHES, dtype=torch.int64))
         self.embed_patch = nn.Linear(encoder.num_features, params.embedding_width)
         self.head = mlp(PATCHES * params.embedding_width, [params.projector_width, count], output_bias=True)
 
+    def initialize(self) -> None:
+        count, minimum = self.params.permutations, self.params.distance == "minimum"
+        seed = int(torch.randint(2**31, ()))
+        orders = _permutations.largest_minimum(count) if minimum else _permutations.greedy_mean(count, seed)
+        self.orders.copy_(torch.from_numpy(orders))
+
     @property
     def representation(self) -> Encoder:
-        return self.params.judged(self.encoder)
+        return self.params.evaluated(self.encoder)
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
         drawn = (batch.rand(self.params.puzzles) * len(self.orders)).long()

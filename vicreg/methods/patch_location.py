@@ -34,7 +34,7 @@ class PatchLocation(Method):
 
     @property
     def representation(self) -> Encoder:
-        return self.params.judged(self.encoder)
+        return self.params.evaluated(self.encoder)
 
     def inputs(self, batch: Batch) -> Tensor:
         return self.params.inputs(batch)

@@ -3,8 +3,6 @@
 Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -12,27 +10,29 @@ from vicreg.augment.batch import Batch
 from vicreg.engine import distributed
 from vicreg.io.section import Count, Fraction, Probability
 from vicreg.nn.encoder import Encoder
-from vicreg.nn.memory_bank import Bank, MemoryBank
+from vicreg.nn.memory_bank import BankParams, MemoryBank
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
-from vicreg.nn.patches import PATCHES, SIDE, Grid, PatchMean
+from vicreg.nn.patches import PATCHES, SIDE, Grid, Representation, evaluated
 from vicreg.nn.precision import unit
 
 
 class PIRL(Method):
     """A view (N, 3, H, W), shuffled patches of another (N, 9, 3, h, w), and indices (N,) -> the loss and its terms."""
 
-    class Params(Bank, Grid):
+    class Params(BankParams, Grid):
         """invariance: the weight lambda of what the patches find; the image's is 1 - lambda (equation 6).
 
         patches_scale_min: area of the crop that patches are cut from, as a share of the image's. representation: what
-        is judged: the whole `image`, or the mean over its `patches`.
+        is evaluated: the whole `image`, or the mean over its `patches`.
         """
 
         invariance: Probability = 0.5
         patches_scale_min: Fraction = 0.6
         embedding_width: Count = 128
-        representation: Literal["image", "patches"] = "image"
+        representation: Representation = "image"
+
+    remembers_images = True
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
@@ -44,9 +44,8 @@ class PIRL(Method):
 
     @property
     def representation(self) -> Encoder:
-        if self.params.representation == "image":
-            return self.encoder
-        return PatchMean(self.encoder, lambda images: self.encoder.normalize(self.params.central_patches(images)))
+        encoder, central_patches = self.encoder, self.params.central_patches
+        return evaluated(encoder, self.params.representation, lambda x: encoder.normalize(central_patches(x)))
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
         policy = batch.policy.model_copy(update={"scale_min": self.params.patches_scale_min, "scale_max": 1.0})
@@ -56,15 +55,14 @@ class PIRL(Method):
         return {"views": batch.views(1), "patches": shuffled, **self.params.draw(batch, len(self.bank.rows))}
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        z, patches = self.projector(self.encoder(inputs["views"])), inputs["patches"]
-        y = self.embed_patch(self.encoder(patches.flatten(0, 1)))
+        patches = self.embed_patch(self.encoder(inputs["patches"].flatten(0, 1)))
+        z = self.projector(self.encoder(inputs["views"]))  # last: batch norm's running statistics are more of images
+        by_patches = self.params.contrast(unit(self.head(patches.view(len(z), -1))), self.bank.rows, inputs)
         by_image = self.params.contrast(unit(z), self.bank.rows, inputs)
-        by_patches = self.params.contrast(unit(self.head(y.view(len(z), -1))), self.bank.rows, inputs)
-        loss = torch.lerp(by_image["loss"], by_patches["loss"], self.params.invariance)
         return {
-            "loss": loss,
-            "image": by_image["loss"].detach(),
-            "patches": by_patches["loss"].detach(),
+            "loss": torch.lerp(by_image["loss"], by_patches["loss"], self.params.invariance),
+            "image_loss": by_image["loss"].detach(),
+            "patches_loss": by_patches["loss"].detach(),
             "accuracy": by_patches["accuracy"],
             "embeddings": z.detach(),
             "indices": inputs["indices"],

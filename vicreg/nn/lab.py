@@ -17,7 +17,11 @@ WHITE = (0.95047, 1.0, 1.08883)  # D65
 def rgb_to_lab(images: Tensor) -> Tensor:
     """Lightness in [0, 100], and a and b, of images (N, 3, H, W) in sRGB, in [0, 1]; half precision is too coarse."""
     linear = torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055).clamp_min(0) ** 2.4)
-    matrix = images.new_tensor(TO_XYZ) / images.new_tensor(WHITE).unsqueeze(1)
-    t = torch.einsum("ij,njhw->nihw", matrix, linear)
-    x, y, z = torch.where(t > 0.008856, t.clamp_min(1e-12) ** (1 / 3), 7.787 * t + 16 / 116).unbind(1)
+    red, green, blue = linear.unbind(1)
+    x, y, z = (_root((r * red + g * green + b * blue) / white) for (r, g, b), white in zip(TO_XYZ, WHITE, strict=True))
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def _root(t: Tensor) -> Tensor:
+    """The cube root, straight near 0."""
+    return torch.where(t > 0.008856, t.clamp_min(1e-12) ** (1 / 3), 7.787 * t + 16 / 116)

@@ -31,7 +31,7 @@ class MemoryBank(nn.Module):
         self.rows.index_copy_(0, indices, normalize(rows))
 
 
-class Bank(Section):
+class BankParams(Section):
     """temperature: divides the cosines; bank_momentum: of its rows.
 
     negatives: "all" other images, by a softmax, or how many are drawn for each image, by noise contrast.
@@ -66,9 +66,10 @@ def softmax_contrast(z: Tensor, rows: Tensor, indices: Tensor, temperature: floa
 def noise_contrast(
     z: Tensor, rows: Tensor, indices: Tensor, negatives: Tensor, temperature: float
 ) -> dict[str, Tensor]:
-    """-log h(own) - sum of log(1 - h(other)), h being the softmax over the own row and the K `negatives` (N, K).
+    """-log h(own) - sum of log(1 - h(other)), h being one softmax over the own row and the K `negatives` (N, K).
 
-    Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020, equation 5.
+    Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020, equations 4 and 5;
+    there the h of another row has a sum over the negatives alone below it. No constant is estimated, unlike in Wu et al.
     """
     candidates = rows[torch.cat([indices.unsqueeze(1), negatives], dim=1)]  # (N, 1 + K, D)
     log_h = ((candidates @ z.unsqueeze(2)).squeeze(2) / temperature).log_softmax(dim=1)

@@ -29,6 +29,7 @@ class Method(nn.Module):
         Params: its section below `methods:` in params.yaml.
         trains: False for a method that only provides an encoder.
         kept: submodules whose weights are saved beside the encoder's.
+        remembers_images: whether its own task can be asked of pretraining images alone, because it knows each of them.
         fixed_lr: submodules whose rate stays at the peak, whatever the schedule.
         embedding_scale: the standard deviation that the objective asks of each dimension of `embeddings`, by which a
             collapse is told; None where only their directions count.
@@ -39,6 +40,7 @@ class Method(nn.Module):
     Params: ClassVar[type[Section]] = Section
     trains: ClassVar[bool] = True
     kept: ClassVar[tuple[str, ...]] = ("projector",)
+    remembers_images: ClassVar[bool] = False
     fixed_lr: tuple[str, ...] = ()
     embedding_scale: float | None = None
     pair_term: ClassVar[str] = "distance"
@@ -55,7 +57,7 @@ class Method(nn.Module):
 
     @property
     def representation(self) -> Encoder:
-        """What is judged and served: the encoder, unless a method says otherwise; it has the encoder's weights."""
+        """What is evaluated and served: the encoder, or a form of it that shares its weights, or a part of them."""
         return self.encoder
 
     @classmethod
@@ -78,7 +80,8 @@ class Method(nn.Module):
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         """Scalars, of which `loss` is minimised and all are logged; other tensors, detached, go on to `after_step`.
 
-        Of `embeddings` (M, D), if there are any, the loop computes indicators of collapse after each epoch.
+        `accuracy` is how often a method solved its own, pretext task. Of `embeddings` (M, D), if there are any, the
+        loop computes indicators of collapse after each epoch.
         """
         raise TypeError(f"{type(self).__name__} does not train")
 

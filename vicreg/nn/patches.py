@@ -17,6 +17,7 @@ from vicreg.augment.batch import Batch
 from vicreg.io.section import Count, Probability, Section
 from vicreg.nn.encoder import Encoder
 
+Representation = Literal["patches", "image"]
 SIDE = 3  # cells of a grid's side
 PATCHES = SIDE * SIDE
 CENTER = PATCHES // 2  # the middle one, row by row
@@ -28,7 +29,7 @@ def windows(images: Tensor, size: int, step: int) -> Tensor:
     return x.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
 
 
-def cut(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+def cut(images: Tensor, top: Tensor, left: Tensor, *, size: int) -> Tensor:
     """Patches (N, P, C, size, size) of images (N, C, H, W), with first rows and columns top, left (N, P) int64."""
     pixel = torch.arange(size, device=images.device)
     rows, columns = (top.unsqueeze(2) + pixel).unsqueeze(3), (left.unsqueeze(2) + pixel).unsqueeze(2)
@@ -43,8 +44,8 @@ def standardize(patches: Tensor) -> Tensor:
     per_image_standardization, so that a plain patch becomes 0.
     """
     axes = (-3, -2, -1)
-    least = 1 / (255 * math.sqrt(math.prod(patches.shape[-3:])))
-    deviation = patches.std(dim=axes, correction=0, keepdim=True).clamp_min(least)
+    min_std = 1 / (255 * math.sqrt(math.prod(patches.shape[-3:])))
+    deviation = patches.std(dim=axes, correction=0, keepdim=True).clamp_min(min_std)
     return (patches - patches.mean(dim=axes, keepdim=True)) / deviation
 
 
@@ -66,7 +67,7 @@ class Grid(Section):
             raise ValueError(f"a patch of {self.patch} pixels does not fit into a cell of {self.cell}")
         return self
 
-    def room(self, images: Tensor) -> tuple[int, int]:
+    def max_offsets(self, images: Tensor) -> tuple[int, int]:
         """How many pixels the grid may move down and to the right; raises ValueError for images that are too small."""
         down, right = (side - SIDE * self.cell for side in images.shape[2:])
         if min(down, right) < 0:
@@ -78,33 +79,31 @@ class Grid(Section):
 
     def random_patches(self, images: Tensor, batch: Batch) -> Tensor:
         """Patches (N, 9, C, patch, patch), by rows: the grid at a random place, and each patch within its cell."""
-        room = torch.tensor(self.room(images), device=images.device)
-        jitter = self.cell - self.patch
-        grid = (batch.rand(1, 2) * (room + 1)).long()  # (N, 1, 2)
-        place = grid + self.corners(images) + (batch.rand(PATCHES, 2) * (jitter + 1)).long()
-        return cut(images, place[:, :, 0], place[:, :, 1], self.patch)
+        grid, jitter = batch.rand(1, 2), batch.rand(PATCHES, 2)
+        cell = torch.arange(PATCHES, device=images.device)
+        starts = []
+        for axis, offset in enumerate(self.max_offsets(images)):
+            number = cell % SIDE if axis else cell // SIDE  # of the cell along this axis
+            within = (jitter[..., axis] * (self.cell - self.patch + 1)).long()
+            starts.append((grid[..., axis] * (offset + 1)).long() + number * self.cell + within)
+        return cut(images, *starts, size=self.patch)
 
     def central_patches(self, images: Tensor) -> Tensor:
         """Patches (N, 9, C, patch, patch) in the middle of their cells, in the middle of the images."""
-        top, left = (free // 2 + (self.cell - self.patch) // 2 for free in self.room(images))
+        top, left = (offset // 2 + (self.cell - self.patch) // 2 for offset in self.max_offsets(images))
         span = (SIDE - 1) * self.cell + self.patch
         return windows(images[:, :, top : top + span, left : left + span], self.patch, self.cell)
-
-    def corners(self, images: Tensor) -> Tensor:
-        """(9, 2): first row and column of each cell, by rows."""
-        cells = torch.arange(SIDE, device=images.device) * self.cell
-        return torch.cartesian_prod(cells, cells)
 
 
 class Puzzle(Grid):
     """gray: the probability that a patch is gray, each by itself, so that colors do not give its place away.
 
-    representation: what is judged: `patches`, the mean over the representations of the nine patches in the middle of
-    their cells, in color; or `image`, that of the whole image.
+    representation: what is evaluated: the mean over the `patches` in the middle of their cells, in color, or the whole
+    `image`.
     """
 
     gray: Probability = 2 / 3
-    representation: Literal["patches", "image"] = "patches"
+    representation: Representation = "patches"
 
     def inputs(self, batch: Batch) -> Tensor:
         """Nine patches (N, 9, 3, patch, patch) of a view of each image, each standardized by itself."""
@@ -113,11 +112,9 @@ class Puzzle(Grid):
         mask = batch.rand(PATCHES) < self.gray
         return standardize(torch.where(mask.view(*mask.shape, 1, 1, 1), gray, patches))
 
-    def judged(self, encoder: Encoder) -> Encoder:
-        """The encoder in the form that is judged."""
-        if self.representation == "image":
-            return encoder
-        return PatchMean(encoder, lambda images: standardize(self.central_patches(images)))
+    def evaluated(self, encoder: Encoder) -> Encoder:
+        """The encoder in the form that is evaluated."""
+        return evaluated(encoder, self.representation, lambda images: standardize(self.central_patches(images)))
 
 
 class PatchMean(Encoder):
@@ -128,8 +125,13 @@ class PatchMean(Encoder):
 
     def __init__(self, encoder: Encoder, patches: Callable[[Tensor], Tensor]):
         super().__init__(encoder.backbone)
-        self._buffers, self.patches = encoder._buffers, patches
+        self._buffers, self.patches = encoder._buffers, patches  # shared, so that both move to a device together
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.patches(images.float() / 255 if images.dtype == torch.uint8 else images)
         return represent(self.backbone, x).mean(dim=1)
+
+
+def evaluated(encoder: Encoder, representation: Representation, patches: Callable[[Tensor], Tensor]) -> Encoder:
+    """The encoder of whole images, or its mean over `patches`, see `PatchMean`."""
+    return encoder if representation == "image" else PatchMean(encoder, patches)

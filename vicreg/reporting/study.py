@@ -80,9 +80,8 @@ class Study:
 
     @property
     def pretext(self) -> dict[str, float]:
-        """By row how often its own task, if it has one, was solved in the last epoch, on the pretraining images."""
-        lasts = {row: result["history"][-1] for row, result in self.trained.items()}
-        return {row: last["accuracy"] for row, last in lasts.items() if "accuracy" in last}
+        """By row how often it solved its own, pretext task after its training; of rows that have one."""
+        return {row: result["pretext"] for row, result in self.trained.items() if "pretext" in result}
 
     @property
     def recipes(self) -> Results:
