@@ -1,4 +1,4 @@
-"""What a method costs beside its encoder: image pairs per second, and the share of a step that is its own.
+"""What a method costs beside its encoder: images per second, and the share of a step that is its own.
 
 Each method takes turns with its encoder alone: the same views, the same passes of images or patches through plain
 backbones (with those of a teacher, without gradients), backward, and the optimizer's step of these. What a step takes
@@ -123,7 +123,7 @@ def main(
     relative = {name: round(ratio(rates[name], rates["vicreg"]), 2) for name in methods}
     lines = [[name, str(rates[name]), f"{relative[name]:.2f}", f"{100 * own[name]:.1f}"] for name in methods]
     figures = {"n": rounds, "own_share": own, "ratio_vicreg": relative}
-    headers = ["method", "image pairs per second", "of VICReg's", "own share of the step, %"]
+    headers = ["method", "images per second", "of VICReg's", "own share of the step, %"]
     report(f"Methods, width {width}, batch {batch_size}", headers, lines, figures, json)
 
 

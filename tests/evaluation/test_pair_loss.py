@@ -108,7 +108,7 @@ def test_the_anchor_has_one_of_its_class_and_others(labels, negatives, expected)
 
 
 def test_a_method_without_a_projector_has_no_pair_loss():
-    assert compared(Plain(None)) == {"not_run": "it has no projector, behind which the loss lives"}
+    assert compared(Plain(None)) == {"not_run": "it has no projector whose outputs for two images could be compared"}
 
 
 # --- Two images of one's own -----------------------------------------------------------------------------------

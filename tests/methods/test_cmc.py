@@ -1,6 +1,7 @@
 """CMC: each network sees its channels alone, finds the other's bank, and both are judged together or apart."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -8,8 +9,10 @@ import torch
 
 from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
-from vicreg.methods.cmc import LabEncoder
+from vicreg.io.section import Section
+from vicreg.methods.cmc import ChannelNetwork, LabEncoder
 from vicreg.nn.lab import rgb_to_lab
+from vicreg.nn.memory_bank import softmax_contrast
 
 
 def batch(n: int = 6, policy: Policy = tiny.POLICY) -> Batch:
@@ -64,15 +67,21 @@ def test_equal_scores_cost_the_log_twice() -> None:
 
 def test_each_part_moves_its_own_bank_and_reads_the_other() -> None:
     method = tiny.method("cmc", bank_momentum=0.0)
-    outputs = method(method.inputs(batch()))
+    inputs = method.inputs(batch())
+    outputs = method(inputs)
+    lightness, color, indices = outputs["lightness"], outputs["color"], inputs["indices"]
+    for term, z, bank in (("lightness_loss", lightness, "color"), ("color_loss", color, "lightness")):
+        expected = softmax_contrast(z, method.banks[bank].rows, indices, 0.07)["loss"]
+        assert float(outputs[term]) == pytest.approx(float(expected))
+    assert outputs["loss"].item() == pytest.approx(float(outputs["lightness_loss"] + outputs["color_loss"]))
     method.after_step(outputs, 0.0)
     for part in ("lightness", "color"):
-        torch.testing.assert_close(method.banks[part].rows[:6], outputs[part])
-    method.zero_grad()
-    method.banks["color"].rows.zero_()  # what lightness finds is then the same for all it can be
-    method.banks["lightness"].rows.zero_()
-    method(method.inputs(batch()))["loss"].backward()
-    assert all(p.grad is None or p.grad.abs().max() < 1e-6 for p in method.encoder.parameters())
+        torch.testing.assert_close(method.banks[part].rows[indices], outputs[part])
+
+
+def test_a_network_without_a_width_cannot_be_halved() -> None:
+    with pytest.raises(ValueError, match="needs a backbone with a `width`"):
+        ChannelNetwork(SimpleNamespace(params=Section()), "color")
 
 
 def test_views_keep_their_colors() -> None:

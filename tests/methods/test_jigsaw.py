@@ -12,6 +12,7 @@ from vicreg.augment.batch import Batch
 from vicreg.methods import _permutations
 
 SORTED = list(range(9))
+NEIGHBORS = [0, 1, 2, 3, 5, 6, 7, 8]  # of the middle one
 
 
 def batch(n: int = 6) -> Batch:
@@ -28,6 +29,14 @@ def test_orders_differ_in_as_many_places_as_can_be(count: int, least: int) -> No
     table = _permutations.largest_minimum(count)
     assert table.shape == (count, 9) and all(sorted(row) == SORTED for row in table.tolist())
     assert min(distances(table)) == least
+
+
+@pytest.mark.parametrize("count", [72, 100, 200])
+def test_no_patch_has_a_favorite_place(count: int) -> None:
+    table = _permutations.largest_minimum(count)
+    shares = np.stack([(table == patch).mean(axis=0) for patch in range(9)])
+    assert shares.max() < 0.25  # 1 in 9 on average
+    assert np.mean(distances(table)) > 7.9
 
 
 def test_there_are_no_more_than_504() -> None:
@@ -79,6 +88,21 @@ def test_orders_are_put_before_or_after_the_encoder_alike_and_back() -> None:
     torch.testing.assert_close(seen[1][5].view(9, -1)[order.argsort()], plain, atol=1e-5, rtol=1e-5)
 
 
+def test_labels_are_the_orders_of_the_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = tiny.method("jigsaw", puzzles=3).eval()
+    monkeypatch.setattr("vicreg.methods.jigsaw.classify", lambda logits, labels: {"logits": logits, "labels": labels})
+    inputs = method.inputs(batch(4))
+    with torch.no_grad():
+        logits, labels = method(inputs).values()
+        y = method.embed_patch(method.encoder.backbone(inputs["patches"].flatten(0, 1))).view(4, 9, -1)
+        for n in range(4):
+            for puzzle in range(3):
+                order = int(inputs["orders"][n, puzzle])
+                assert labels[3 * n + puzzle] == order
+                expected = method.head(y[n, method.orders[order]].flatten().unsqueeze(0))[0]
+                torch.testing.assert_close(logits[3 * n + puzzle], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_orders_are_drawn_alike_for_each_image() -> None:
     drawn = tiny.method("jigsaw", puzzles=64).inputs(batch(60))["orders"]
     counts = np.bincount(drawn.flatten(), minlength=12)
@@ -103,7 +127,7 @@ def test_location_has_each_label_once_an_image_and_the_middle_second() -> None:
     with torch.no_grad():
         z = method.embed_patch(method.encoder.backbone(patches.flatten(0, 1))).unflatten(0, (2, 9))
     width = z.shape[2]
-    for label, place in enumerate([0, 1, 2, 3, 5, 6, 7, 8]):
+    for label, place in enumerate(NEIGHBORS):
         pair = seen[0].view(2, 8, 2 * width)[:, label]
         torch.testing.assert_close(pair, torch.cat([z[:, place], z[:, 4]], dim=1), atol=1e-5, rtol=1e-5)
     with torch.no_grad():
@@ -114,9 +138,18 @@ def test_location_has_each_label_once_an_image_and_the_middle_second() -> None:
     assert float(outputs["loss"]) == pytest.approx(math.log(7 + math.exp(9)) - 9 / 8, rel=1e-5)
 
 
-def test_a_location_turned_by_half_a_circle_is_the_opposite_one() -> None:
-    patches = torch.arange(9.0).view(1, 9, 1, 1, 1)
-    whole = patches.view(3, 3)
-    neighbors = [0, 1, 2, 3, 5, 6, 7, 8]
-    turned = whole.rot90(2).flatten()
-    assert [turned[place].item() for place in neighbors] == [whole.flatten()[neighbors[7 - k]] for k in range(8)]
+def test_labels_of_locations_are_those_of_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every image has pairs 0 to 7 in this order, as the test above has them; turned by half a circle, 7 to 0."""
+    method = tiny.method("patch_location").eval()
+    monkeypatch.setattr("vicreg.methods.patch_location.classify", lambda logits, labels: {"labels": labels})
+    pairs: list[torch.Tensor] = []
+    method.head.register_forward_pre_hook(lambda module, args: pairs.append(args[0]))
+    images = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        assert method(method.params.central_patches(images))["labels"].tolist() == list(range(8)) * 3
+        method.encoder.backbone.forward = lambda x: x.mean(dim=(2, 3)).repeat(1, 6)[:, :16]  # no turn changes it
+        pairs.clear()
+        for turned in (images, images.rot90(2, (2, 3))):
+            method(method.params.central_patches(turned))
+    one, other = (pair.view(3, 8, -1) for pair in pairs)
+    torch.testing.assert_close(other, one.flip(1))

@@ -39,6 +39,35 @@ def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
     assert outputs["loss"].item() == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("negatives", ["all", 20])
+def test_each_image_and_its_patches_find_the_image_itself(negatives: int | str) -> None:
+    method = tiny.method("pirl", temperature=0.01, negatives=negatives)
+    inputs = method.inputs(batch())
+    with torch.no_grad():
+        z = normalize(method(inputs)["embeddings"])
+        method.bank.rows.copy_(-z.mean(dim=0, keepdim=True).expand_as(method.bank.rows))
+        method.bank.rows[inputs["indices"]] = z
+        by_image = method.params.contrast(z, method.bank.rows, inputs)
+        assert by_image["accuracy"] == 1
+        assert float(method(inputs)["image_loss"]) == pytest.approx(float(by_image["loss"]), rel=1e-4)
+        method.embed_patch.weight.zero_()
+        method.head.weight.zero_()
+        method.head.bias.copy_(z[2])  # as if all patches were those of the third image
+        found = float(method(inputs)["accuracy"])
+    assert found == pytest.approx(1 / 6) if negatives == "all" else found < 1  # of few others, not all have the third
+
+
+def test_patches_are_cut_from_large_crops() -> None:
+    """Of images whose brightness is the column: the more of the image a crop has, the more of it patches span."""
+    columns = (torch.arange(32) * 8).expand(40, 3, 32, 32).to(torch.uint8)
+    one = Batch(columns, torch.arange(40), slice(0, 40), 40, tiny.Policy(scale_min=0.08), tiny.generator())
+    spans = []
+    for scale in (0.08, 1.0):
+        patches = tiny.method("pirl", patches_scale_min=scale).inputs(one)["patches"]
+        spans.append((patches.amax(dim=(1, 2, 3, 4)) - patches.amin(dim=(1, 2, 3, 4))).mean())
+    assert spans[1] > 0.75 > spans[0] + 0.1
+
+
 def test_the_order_of_patches_matters_to_them_alone() -> None:
     method = tiny.method("pirl").eval()
     inputs = method.inputs(batch())

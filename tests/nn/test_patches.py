@@ -84,6 +84,8 @@ def test_patches_are_standardized_as_tensorflow_does() -> None:
 @pytest.mark.parametrize("probability", [0.0, 2 / 3, 1.0])
 def test_patches_are_gray_one_by_one(probability: float) -> None:
     patches = Puzzle(gray=probability).inputs(batch())
+    np.testing.assert_allclose(patches.mean(dim=(2, 3, 4)), 0, atol=1e-5)  # standardized once they are gray
+    np.testing.assert_allclose(patches.std(dim=(2, 3, 4), correction=0), 1, atol=1e-4)
     gray = (patches.amax(dim=2) - patches.amin(dim=2)).amax(dim=(2, 3)) < 1e-3  # (N, 9)
     assert float(gray.float().mean()) == pytest.approx(probability, abs=0.03)
     if 0 < probability < 1:

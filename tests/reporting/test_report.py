@@ -23,7 +23,7 @@ from vicreg.reporting.figures import style, svg
 ROOT = Path(__file__).parents[2]
 STUDY = Paths("embedded")
 NOT_RUN = "not run: `pretrained.weights` names no file"
-PICTURED = ("answer", "collapse", "confusion", "map", "neighbors", "pairs", "views")
+PICTURED = ("answer", "collapse", "confusion", "map", "neighbors", "pairs", "pretext", "views")
 CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
 FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv"}
 FILES |= {f"{name}.{kind}" for name in (*PICTURED, *CURVES) for kind in ("svg", "png")}

@@ -56,7 +56,10 @@ def test_onnx_equals_pytorch_for_any_batch(exported, count):
     assert np.abs(expected).max() > 0.1, "the bound means something beside these numbers"
 
 
-@pytest.mark.parametrize("name", ["jigsaw", "cmc", "cmc-drawn", "cpc"])
+OTHER_FORMS = {"jigsaw": "image", "cmc": "color", "cmc-drawn": "color", "cpc": "image", "pirl-drawn": "image"}
+
+
+@pytest.mark.parametrize("name", OTHER_FORMS)
 def test_what_is_judged_is_exported_and_answers(name, tmp_path):
     """The mean over patches, two networks or one of them: in PyTorch, in ONNX, and below a classifier."""
     made, member = tiny.method(name).eval(), tiny.VARIANTS.get(name, (name, {}))[0]
@@ -72,10 +75,15 @@ def test_what_is_judged_is_exported_and_answers(name, tmp_path):
         expected = made.representation(torch.from_numpy(inputs))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     probe = LinearClassifier(torch.zeros(1), torch.ones(1), torch.randn(5, expected.shape[1]), torch.zeros(5))
-    about = {"encoder": "x", "weights": weights.digest(made.encoder)}
+    about = {"encoder": "x", "weights": weights.identity(builders.describe(file))}
     probe_files.save(tmp_path / "p.safetensors", {("primary", "linear"): probe}, about)
     answers = ImageClassifier(file, tmp_path / "p.safetensors", "primary", "linear").predict(pixels)
     np.testing.assert_allclose(answers, probe(expected).detach(), atol=1e-5)
+    assert "mean" not in json.loads((tmp_path / "out" / "config.json").read_text())["input"]
+    other = recipe | {"method": recipe["method"] | {"representation": OTHER_FORMS[name]}}
+    builders.save_method(tmp_path / "y.safetensors", made, Recipe.model_validate(other))  # the very same weights
+    with pytest.raises(ValueError, match="belongs to other weights"):
+        ImageClassifier(tmp_path / "y.safetensors", tmp_path / "p.safetensors", "primary", "linear")
 
 
 def test_the_copy_is_the_encoder_with_its_recipe(exported):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vicreg.data.images import Images, fingerprint
+from vicreg.io import weights
 from vicreg.io.arrays import load_arrays, save_arrays
 
 SUBSETS = ("probe_train", "probe_test")
@@ -37,8 +38,8 @@ class FeatureSet:
 
     @property
     def weights(self) -> str:
-        """The digest of the encoder's weights."""
-        return self.description["digest"]["encoder"]
+        """What tells them from others, see `vicreg.io.weights.identity`."""
+        return weights.identity(self.description)
 
     @property
     def about(self) -> dict[str, Any]:

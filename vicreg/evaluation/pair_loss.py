@@ -16,7 +16,7 @@ from vicreg.nn.encoder import assert_frozen, check_finite
 from vicreg.nn.method import Method
 
 MEANS = "Views are drawn by each row's own policy; each number is a mean over pairs of images from the test part."
-NO_PROJECTOR = "it has no projector, behind which the loss lives"
+NO_PROJECTOR = "it has no projector whose outputs for two images could be compared"
 
 
 def pair_terms(method: Method, a: Tensor, b: Tensor) -> list[dict[str, float]]:

@@ -55,6 +55,12 @@ def describe(path: Path, kind: str, again: str) -> dict[str, Any]:
         raise ValueError(f"{path} is not {kind} of this project ({reason(error)}): {again}") from error
 
 
+def identity(description: Mapping[str, Any]) -> str:
+    """What tells representations apart: the encoder's digest and, of a method with several forms, the one evaluated."""
+    form = description.get("method", {}).get("representation")
+    return description["digest"]["encoder"] + (f" {form}" if form else "")
+
+
 def tensors(path: Path, name: str) -> dict[str, Tensor]:
     """The tensors that the file holds under `name`; raises SafetensorError for a damaged file."""
     return {key.partition(".")[2]: value for key, value in load_file(path).items() if key.startswith(f"{name}.")}

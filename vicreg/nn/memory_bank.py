@@ -69,7 +69,7 @@ def noise_contrast(
     """-log h(own) - sum of log(1 - h(other)), h being one softmax over the own row and the K `negatives` (N, K).
 
     Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020, equations 4 and 5;
-    there the h of another row has a sum over the negatives alone below it. No constant is estimated, unlike in Wu et al.
+    there the h of another row has a sum over the negatives alone below it. No constant is estimated.
     """
     candidates = rows[torch.cat([indices.unsqueeze(1), negatives], dim=1)]  # (N, 1 + K, D)
     log_h = ((candidates @ z.unsqueeze(2)).squeeze(2) / temperature).log_softmax(dim=1)

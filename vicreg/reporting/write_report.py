@@ -45,7 +45,7 @@ def study_figures(study: Study) -> dict[str, PanelFigure]:
         "answer": answer(study),
         **{f"accuracy-{dataset.role}": line_plots.accuracy(study, dataset) for dataset in study.datasets},
         **line_plots.pretraining(study),
-        **({"pretext": pretext(study)} if study.pretext else {}),
+        "pretext": pretext(study),
         "map": embedding_map(study),
         "confusion": confusion(study),
     }

@@ -32,10 +32,9 @@ class ImageClassifier:
     def __init__(self, encoder_file: Path, probe_file: Path, role: str, probe: str):
         self.encoder_file, self.role, self.probe = encoder_file, role, probe
         self.recipe, self.metadata = builders.describe(encoder_file), probe_files.describe(probe_file)
-        method = builders.load_method(encoder_file)
-        self.encoder = method.representation.eval()
+        self.encoder = builders.load_encoder(encoder_file)
         self.classifier = probe_files.load(probe_file, role, probe)
-        if weights.digest(method.encoder) != self.metadata.get("weights"):
+        if weights.identity(self.recipe) != self.metadata.get("weights"):
             raise ValueError(f"{probe_file} belongs to other weights than those in {encoder_file}: run `dvc repro`")
 
     @torch.inference_mode()
@@ -54,7 +53,7 @@ class ImageClassifier:
         """Hex SHA-256 of all that shapes the answers, and of what is said about them."""
         members = (plugins.module_name(f"{kind}s", self.recipe[kind]["name"]) for kind in ("method", "backbone"))
         code = code_digest.digest("vicreg.serving.classifier", *members, type(self.classifier).__module__)
-        parts = [weights.digest(self.encoder), weights.digest(self.classifier), self.classifier.settings]
+        parts = [weights.identity(self.recipe), weights.digest(self.classifier), self.classifier.settings]
         return hashlib.sha256(json.dumps([parts, about, code], sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:

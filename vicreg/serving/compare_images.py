@@ -19,7 +19,7 @@ def compare(file: Path, pixels: np.ndarray, names: Sequence[str], device: torch.
     method = load_method(file)
     z = pair_loss.embeddings(method, torch.from_numpy(pixels).permute(0, 3, 1, 2), device)
     if z is None:
-        raise ValueError(f"{file} cannot compare images, {pair_loss.NO_PROJECTOR}: take an encoder that was pretrained")
+        raise ValueError(f"{file} cannot compare images, {pair_loss.NO_PROJECTOR}: take another encoder")
     a, b = z
     labels = [f"{names[0]} and {names[1]}", f"{names[0]} and itself", f"{names[1]} and itself"]
     terms = pair_loss.pair_terms(method, torch.stack([a, a, b]), torch.stack([b, a, b]))

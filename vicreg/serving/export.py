@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from vicreg.data import images
-from vicreg.io import weights
 from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
 from vicreg.study import builders
@@ -35,11 +34,13 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     if copy.absolute() != model.absolute():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, copy)
-    size, mean, std = recipe["data"]["image_size"], encoder.mean.tolist(), encoder.std.tolist()
-    inputs = {"layout": f"N, 3, {size}, {size} in RGB", "range": [0, 1], "mean": mean, "std": std}
+    size = recipe["data"]["image_size"]
+    inputs = {"layout": f"N, 3, {size}, {size} in RGB", "range": [0, 1]}
+    if type(encoder) is Encoder:  # and no form of it that sees patches or other colors
+        inputs |= {"mean": encoder.mean.tolist(), "std": encoder.std.tolist()}
     content = {"input": inputs, "num_features": encoder.num_features, "recipe": recipe}
     config.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    lines = [f"{copy}: the weights, digest {weights.digest(encoder)[:16]}", f"{config}: their recipe and input"]
+    lines = [f"{copy}: the weights, digest {recipe['digest']['encoder'][:16]}", f"{config}: their recipe and input"]
     onnx_file.unlink(missing_ok=True)  # of other weights perhaps
     difference = None
     if onnx:

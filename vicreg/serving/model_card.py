@@ -10,7 +10,7 @@ from vicreg.compare import reports
 from vicreg.compare.frames import flatten
 from vicreg.data.cifar import NAMES
 from vicreg.evaluation import probe_files
-from vicreg.io import plugins
+from vicreg.io import plugins, weights
 from vicreg.reporting.page import html
 from vicreg.study.paths import study_of
 
@@ -42,6 +42,6 @@ def read_report(model: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     probes = paths.probes(model.stem)
     about = probe_files.describe(probes) if probes.is_file() else {}
     top1 = sorted(value for role in about.get("top1", {}).values() for value in role.values())
-    if about.get("weights") != recipe["digest"]["encoder"] or top1 != sorted(scores["top1"]):
+    if about.get("weights") != weights.identity(recipe) or top1 != sorted(scores["top1"]):
         return {"facts": None, "missing": "the report of its study is of other weights: run `dvc repro`"}
     return {"facts": report.facts, "results": [row.dropna().to_dict() for _, row in scores.iterrows()]}

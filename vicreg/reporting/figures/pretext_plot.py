@@ -18,7 +18,9 @@ def pretext(study: Study) -> PanelFigure:
     styles = style.styles(study.rows)
     legend = {row: styles[row].line(1) | {"linestyle": "none"} for row in study.pretext}
     title = "Accuracy of the pretext task and of the linear probe"
-    return PanelFigure(title, panels, "no encoder ran", columns=2, height=3.2, size=(4.1, 3.2), legend=legend)
+    return PanelFigure(
+        title, panels, "no encoder of this study has one", columns=2, height=3.2, size=(4.1, 3.2), legend=legend
+    )
 
 
 def _panels(study: Study, dataset: Dataset) -> list[Panel]:
