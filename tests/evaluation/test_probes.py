@@ -1,5 +1,6 @@
 """The probes against scikit-learn, run on its own, and a contract that every probe keeps."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,42 @@ def test_every_probe_declares_its_parameters(name):
     assert isinstance(probe, Probe) and probe.params.model_dump()
     with pytest.raises(ValueError, match="temperament"):
         build(name, {"temperament": 1})
+
+
+def test_the_mlp_probe_computes_what_scikit_learns_does_with_its_weights(features):
+    from sklearn.neural_network import MLPClassifier
+
+    train, labels, test, _ = features
+    _, classifiers = fitted("mlp", train, labels, hidden=20, lr=[0.1], weight_decay=[1e-3])
+    ours, (mean, scale) = classifiers[-1], fit_scaler(train)
+    theirs = MLPClassifier((20,), max_iter=1, solver="lbfgs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one iteration is not enough, and is thrown away
+        theirs.fit((train - mean) * scale, labels)
+    theirs.coefs_ = [ours.weight1.numpy().T, ours.weight2.numpy().T]
+    theirs.intercepts_ = [ours.bias1.numpy(), ours.bias2.numpy()]
+    expected = theirs.predict_proba((test - mean) * scale)
+    np.testing.assert_allclose(ours(torch.from_numpy(test)).numpy(), expected, atol=1e-5)
+
+
+def test_the_mlp_probe_learns_what_no_linear_one_can():
+    x = np.random.default_rng(0).uniform(-1, 1, (2000, 2)).astype("float32")
+    labels = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    tops = {}
+    for name, numbers in (("mlp", {"hidden": 64, "epochs": 40}), ("linear", {"epochs": 40})):
+        _, classifiers = fitted(name, x[:1500], labels[:1500], 2, **numbers)
+        tops[name] = (predictions(classifiers[-1], x[1500:])[:, 0] == labels[1500:]).mean()
+    assert tops["mlp"] > 0.95 > 0.65 > tops["linear"]
+
+
+def test_the_mlp_probe_chooses_on_a_part_held_out(features):
+    train, labels, _, _ = features
+    probe, classifiers = fitted("mlp", train, labels, hidden=16, lr=[1e-6, 0.1], weight_decay=[1e-4, 100.0])
+    assert (probe.chosen["lr"], probe.chosen["weight_decay"]) == (0.1, 1e-4)
+    scores = probe.chosen["held_out_top1"]
+    assert len(scores) == 4 and probe.val_top1 == max(scores.values()) == scores["lr 0.1, decay 0.0001"]
+    alone, again = fitted("mlp", train, labels, hidden=16, lr=[0.1], weight_decay=[1e-4])
+    assert torch.equal(again[-1].weight1, classifiers[-1].weight1)  # fitted to all training features
+    assert alone.val_top1 is None
+    with pytest.raises(ValueError, match="single training image"):
+        fitted("mlp", train[:5], np.array([0, 0, 1, 2, 2]))
