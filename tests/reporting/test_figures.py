@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vicreg.augment.policy import Policy
-from vicreg.reporting import curves
+from vicreg.reporting import content, curves
 from vicreg.reporting.figures import image_grid, line_plots, style
 from vicreg.reporting.figures.panels import together
 from vicreg.reporting.image_samples import Sample, Samples, sample_views
@@ -196,4 +196,15 @@ def test_pretext_tasks_are_points_beside_their_probes():
     axes = figure.draw().axes[0]
     points = [np.asarray(line.get_xydata()) for line in axes.lines]
     np.testing.assert_allclose(np.concatenate([p for p in points if len(p) == 1]), [(25, 30), (90, 40)])
+    assert content.content(made)["evaluated"] == ""
     assert not study_figures(fakes.study({"random": 0.5, "a": 0.6}))["pretext"].panels
+
+
+def test_the_form_that_is_evaluated_is_told():
+    methods = {"a": {"name": "vicreg"}, "b": {"name": "jigsaw", "representation": "patches"}}
+    methods |= {"c": {"name": "cmc", "representation": "both"}, "d": {"name": "pirl", "representation": "image"}}
+    training = {row: fakes.pretraining(2) | {"recipe": fakes.recipe(row, method=m)} for row, m in methods.items()}
+    made = fakes.study({"random": 0.5, "a": 0.6, "b": 0.3, "c": 0.4, "d": 0.4}, pretraining=training)
+    sentence = "Evaluated is the encoder of the whole image; of `b` the mean over patches; of `c` both networks."
+    assert content.content(made)["evaluated"] == sentence
+    assert sentence in content.document(made)

@@ -29,6 +29,7 @@ def content(study: Study) -> dict[str, Any]:
         "about": say("about", study.datasets[0]),
         "warnings": list(filter(None, dict.fromkeys(say("warning", dataset) for dataset in study.datasets))),
         "headline": headline(study, study.labeled),
+        "evaluated": say("evaluated", study.forms),
         "results": [result(study, dataset) for dataset in study.labeled],
         "shared": recipes.shared(study.recipes),
         "recipes": recipes.table(study.recipes),

@@ -89,6 +89,15 @@ class Study:
         return {row: result["recipe"] for row, result in self.pretraining.items() if "recipe" in result}
 
     @property
+    def forms(self) -> dict[str, list[str]]:
+        """The rows by the form of their encoders that is evaluated, where their methods have several."""
+        forms: dict[str, list[str]] = {}
+        for row, recipe in self.recipes.items():
+            if form := recipe["method"].get("representation"):
+                forms.setdefault(form, []).append(row)
+        return forms
+
+    @property
     def devices(self) -> list[str]:
         """The hardware of the stages, each once."""
         return sorted({entry["device"] for entry in self.seconds})
