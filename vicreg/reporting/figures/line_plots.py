@@ -30,7 +30,7 @@ def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
     title = f"{dataset.name}: test accuracy of a linear probe on frozen representations"
     empty = "no encoder ran" if dataset.classes else "these images have no labels"
     panels = accuracy_panels(curves, style.styles(study.rows), len(dataset.classes))
-    height = max(3.1, 0.9 + NAME_HEIGHT * len(curves))
+    height = max(3.1, 1.5 + NAME_HEIGHT * len(curves))
     size = (4.1, height - 0.3)
     return PanelFigure(title, panels, empty, columns=2, height=height, size=size, curves=curves, keys=SCORES)
 
