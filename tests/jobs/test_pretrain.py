@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from vicreg.data.images import Images
-from vicreg.jobs import interruption, pretrain
+from vicreg.jobs import interruption, online_eval, pretrain
+from vicreg.nn.method import Method
 from vicreg.study import params, recipe
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
@@ -64,3 +66,27 @@ def test_a_signal_waits_for_the_step_and_a_second_does_not(tmp_path: Path, numbe
         steps.append("never")
     assert steps == ["the rest of the step"] and signal.getsignal(number) == before
     assert "stopped. The same command goes on from the beginning" in lines[0]
+
+
+def test_a_pretext_task_is_solved_as_often_as_its_head_guesses_and_nothing_changes() -> None:
+    images = Images(tiny.pixels(50), np.zeros(50, np.int64), np.full(50, "train"), ("x",), "made up", genuine=False)
+
+    def solved(method: Method, positions: np.ndarray, batch_size: int = 16) -> float | None:
+        return online_eval.pretext_accuracy(method, images, positions, tiny.POLICY, batch_size, tiny.generator())
+
+    rotation = tiny.method("rotation")
+    with torch.no_grad():
+        rotation.head.weight.zero_()
+    before = {key: value.clone() for key, value in rotation.state_dict().items()}
+    assert solved(rotation, np.arange(50)) == pytest.approx(0.25)  # one of four turns, whatever the image
+    tiny.assert_same(dict(rotation.state_dict()), before)
+    assert solved(rotation, np.arange(10)) is None  # less than a batch
+    assert solved(tiny.method("vicreg"), np.arange(50)) is None
+    pirl = tiny.method("pirl", num_images=50)
+    with torch.no_grad():
+        pirl.embed_patch.weight.zero_()
+        pirl.embed_patch.bias.zero_()
+        pirl.head.weight.zero_()
+        pirl.head.bias.copy_(pirl.bank.rows[7])  # all patches find the eighth image of `positions`
+    assert solved(pirl, np.arange(50)) == pytest.approx(1 / 48)
+    assert solved(pirl, np.arange(50)[::-1].copy()) == pytest.approx(1 / 48)
