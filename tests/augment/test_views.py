@@ -286,6 +286,7 @@ def test_apply_compiles_to_one_graph():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_gpu_is_never_waited_for_and_gives_the_same_views():
     images, drawn = random_images(150), draw(150, ALL_ON, 1)
     moved = ViewParams(**{name: value.cuda() for name, value in vars(drawn).items()})

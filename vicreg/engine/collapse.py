@@ -7,12 +7,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")
+MAX_EMBEDDINGS = 512  # of a batch, the first ones; the eigenvalues of more would take longer than a GPU's epoch of CIFAR
 MIN_STD = 0.01  # of `embedding_std`, below which a training stops
 WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, share of the largest possible rank
 
 
 def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
-    """Three numbers of the embeddings z (N, D) of a batch, computed in float64.
+    """Three numbers of the embeddings z (N, D) of a batch, of the first 512 of them, computed in float64.
 
     `embedding_std`: standard deviation over the batch, mean over dimensions, as a share of the `scale` that the
     objective asks for; without one, of z / |z| and times sqrt(D), which no scale of z changes (Chen, He, SimSiam, CVPR
@@ -21,7 +22,8 @@ def indicators(z: Tensor, scale: float | None = None) -> dict[str, float]:
     `effective_rank`: RankMe, exp of the entropy of the singular values as shares of their sum (Garrido, Balestriero,
     Najman, LeCun, ICML 2023, equation 1); from 1 to `max_rank`, min(N, D).
     """
-    z = (z.detach().cpu() if z.device.type == "mps" else z.detach()).double()
+    z = z.detach()[:MAX_EMBEDDINGS]
+    z = (z.cpu() if z.device.type == "mps" else z).double()
     deviation, centered = z.std(dim=0), z - z.mean(dim=0)
     scaled = torch.where(deviation > 0, centered / deviation.clamp_min(1e-30), 0.0)
     correlation = (scaled.T @ scaled / (len(z) - 1)).abs()  # (D, D)

@@ -75,6 +75,7 @@ def train(
     steps, rows = len(loader) // size, distributed.local_rows(size)
     if not steps:
         raise ValueError(f"batch_size is {size}, but there are only {len(loader)} images: lower the batch size")
+    torch.backends.cudnn.benchmark = True  # all batches have one shape: the fastest convolutions are looked for once
     module = ddp.wrap_ddp(method, device)
     forward = torch.compile(module) if config.compiled else module
     bar = progress_bar(config, steps, (state.epoch - 1) * steps + state.step)
