@@ -66,7 +66,8 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
 def test_every_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
     member = plugins.member_class("sources", name, source.Source)
     assert issubclass(member, source.Source) and member.__doc__
-    needed = {field: str(tmp_path) for field, info in member.Params.model_fields.items() if info.is_required()}
+    fields = member.Params.model_fields.items()
+    needed = {name: {} if name == "parts" else str(tmp_path) for name, field in fields if field.is_required()}
     datasets = member.DATASETS or ("any name",)
     assert isinstance(source.make(name, datasets[0], needed), member)
     if member.DATASETS is not None:
@@ -75,7 +76,7 @@ def test_every_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_an_error_that_lists_the_choices() -> None:
-    with pytest.raises(LookupError, match="folder, local, official, synthetic"):
+    with pytest.raises(LookupError, match="folder, joined, local, official, synthetic"):
         source.make("other", "photos", {})
 
 
@@ -118,3 +119,31 @@ def test_drawn_images_are_not_held_against_cifar() -> None:
 
 def test_the_official_source_has_no_parameters() -> None:
     assert not Official.Params.model_fields
+
+
+def test_joined_datasets_are_one_without_labels_and_without_copies(tmp_path: Path) -> None:
+    from vicreg.data.sources.joined import Joined
+    from vicreg.data.splits import split_study
+
+    ten, hundred = made_up("cifar10", train=6, test=3), made_up("cifar100", train=2, test=1)
+    hundred.pixels[:3] = ten.pixels[:3]  # as CIFAR-10 and CIFAR-100 share three images
+    write_pickles(ten, tmp_path, "cifar10")
+    write_pickles(hundred, tmp_path, "cifar100")
+    local = {"source": "local", "folder": str(tmp_path), "allow_subset": True}
+    joined = Joined(Joined.Params(parts={"cifar10": local, "cifar100": local}))
+    images = joined.load("both", scratch=tmp_path, fraction=1, seed=0)
+    assert (images.name, images.labeled, images.genuine) == ("CIFAR-10 (subset) + CIFAR-100 (subset)", False, False)
+    assert np.array_equal(np.sort(images.keys), np.unique(np.concatenate([ten.keys, hundred.keys])))
+    split = split_study({"primary": images, "transfer": ten}, "standard", fractions={"pretrain": 1, "probe": 1}, seed=0)
+    seen, tested = images.keys[split["primary/pretrain"]], ten.keys[split["transfer/probe_test"]]
+    assert len(tested) == (ten.official == "test").sum() and not np.isin(seen, tested).any()
+
+
+def test_joined_images_have_one_size(tmp_path: Path) -> None:
+    from vicreg.data.sources.joined import Joined
+
+    parts = {name: {"source": "synthetic"} for name in ("shapes10", "shapes100")}
+    small = Joined(Joined.Params(parts=parts)).load("both", scratch=tmp_path, fraction=0.01, seed=0)
+    assert small.synthetic and small.name.count("Shapes") == 2 and small.labels.max() == -1
+    with pytest.raises(ValueError, match=r"datasets\.both\.parts: there must be some, with images of one size"):
+        Joined(Joined.Params(parts={})).load("both", scratch=tmp_path, fraction=1, seed=0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages import features, linear_eval, neighbors, pair_loss
+from stages import features, fine_tune, judge, linear_eval, neighbors, pair_loss
 from vicreg.data import images, split_checks
 from vicreg.data.images import Images
 from vicreg.evaluation import probe_files
@@ -29,6 +29,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "linear_eval": {"device": "cpu", "seed": 0, "probes": {"knn": {"k": 5}, "linear": {"epochs": 2}}},
     "pair_loss": {"device": "cpu", "seed": 0, "num_pairs": 6, "num_negatives": 2},
     "neighbors": {"seed": 0, "images": 2, "points": 20},
+    "judge": {"device": "cpu", "seed": 0, "linear": {"epochs": 1}}
+    | {"few_labels": {"fractions": [1.0, 0.5], "draws": 2, "probe": "knn", "params": {"k": 3}}},
+    "fine_tune": {"device": "cpu", "seed": 0, "precision": "float32", "fractions": [1.0, 0.5], "draws": 2, "steps": 2}
+    | {"batch_size": 8, "rates": [[0.01, 0.1]], "scale_min": 0.5, "flip": 0.5},
 }
 RECIPE = {
     "study": "s",
@@ -173,3 +177,44 @@ def test_a_flipped_bit_in_the_weights_stops_the_features(study):
     study.model("x").write_bytes(content)
     with pytest.raises(ValueError, match="cannot be trusted, its weights are not those that were saved"):
         features.main("x")
+
+
+def test_a_row_is_judged_by_depth_with_few_labels_and_by_fine_tuning(study, request):
+    labeled = request.node.callspec.params["study"]
+    results(study)
+    before = study.model("x").read_bytes()
+    judge.main("x")
+    fine_tune.main("x")
+    assert study.model("x").read_bytes() == before
+    judged, tuned = (json.loads(study.result(f"{stage}-x").read_text()) for stage in ("judge", "fine_tune"))
+    assert list(judged["datasets"]) == (["primary", "transfer"] if labeled else ["transfer"])
+    for ways in judged["datasets"].values():
+        stages = [each["stage"] for each in ways["depth"]]
+        assert stages == ["stage 1", "stage 2", "stage 3", "stage 4", "representation"]
+        assert [len(each["top1"]) for each in ways["few_labels"]] == [1, 2]
+    if labeled:
+        assert [each["images"] for each in tuned["fractions"]] == [30, 15] and tuned["dataset"] == "primary pictures"
+    else:
+        assert tuned == {"encoder": "x", "not_run": "its images have no labels"}
+
+
+def test_a_row_that_did_not_run_is_not_judged(study):
+    results(study, "left_out")
+    for stage in (judge, fine_tune):
+        stage.main("left_out")
+        name = stage.__name__.rpartition(".")[2]
+        assert json.loads(study.result(f"{name}-left_out").read_text()) == {
+            "encoder": "left_out",
+            "not_run": "no weights",
+        }
+
+
+def test_a_fraction_that_leaves_a_class_empty_stops_and_loses_nothing(study):
+    results(study)
+    judge.main("x")
+    before = study.result("judge-x").read_bytes()
+    values = SETTINGS["judge"] | {"few_labels": SETTINGS["judge"]["few_labels"] | {"fractions": [0.01]}}
+    study.settings("judge").write_text(yaml.dumps(values))
+    with pytest.raises(ValueError, match=r"classes without one: raise it in `few_labels\.fractions`"):
+        judge.main("x")
+    assert study.result("judge-x").read_bytes() == before

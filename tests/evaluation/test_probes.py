@@ -175,3 +175,16 @@ def test_the_mlp_probe_chooses_on_a_part_held_out(features):
     assert alone.val_top1 is None
     with pytest.raises(ValueError, match="single training image"):
         fitted("mlp", train[:5], np.array([0, 0, 1, 2, 2]))
+
+
+def test_a_rate_in_steps_falls_to_a_tenth_after_each_drop(features, monkeypatch):
+    train, labels, _, _ = features
+    rates, step = [], torch.optim.SGD.step
+
+    def recorded(self: torch.optim.SGD, *args: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", recorded)
+    fitted("linear", train, labels, epochs=4, schedule="steps", drops=[1, 3], batch_size=300, lr=0.5)
+    assert rates == pytest.approx([0.5] * 2 + [0.05] * 4 + [0.005] * 2)  # two steps an epoch

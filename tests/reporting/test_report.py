@@ -23,9 +23,9 @@ from vicreg.reporting.figures import style, svg
 ROOT = Path(__file__).parents[2]
 STUDY = Paths("embedded")
 NOT_RUN = "not run: `pretrained.weights` names no file"
-PICTURED = ("answer", "collapse", "confusion", "map", "neighbors", "pairs", "pretext", "views")
+PICTURED = ("answer", "collapse", "confusion", "judging", "map", "neighbors", "pairs", "pretext", "views")
 CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
-FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv"}
+FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv", "judging.csv"}
 FILES |= {f"{name}.{kind}" for name in (*PICTURED, *CURVES) for kind in ("svg", "png")}
 FILES |= {f"{name}.csv" for name in CURVES}
 
@@ -81,6 +81,7 @@ SETTINGS: dict[str, Any] = {
     "datasets": {"primary": "shapes10", "transfer": "shapes100"},
     "sizes": {"source": "synthetic", "width": 8},
     "params": {"aug": {"scale_min": 0.2}},
+    "judged": [],
 }
 
 

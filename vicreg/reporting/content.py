@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from vicreg.reporting import literature, recipes, reproduce, tables
+from vicreg.reporting import judging, literature, recipes, reproduce, tables
 from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.markdown import escape
 from vicreg.reporting.metrics import BASELINE, accuracies, best_two
@@ -36,6 +36,8 @@ def content(study: Study) -> dict[str, Any]:
         "pretraining": {name: tables.last_epochs(rows) for name, rows in study.by_method(study.trained).items()},
         "pair_losses": {name: tables.pair_losses(rows) for name, rows in study.by_method(computed).items()},
         "explanations": [escape(text) for text in dict.fromkeys(entry["explanation"] for entry in computed.values())],
+        "judging": judging.chapter(study),
+        "judging_words": say("judged"),
         "seconds": tables.seconds(study),
         "commands": reproduce.commands(study, overrides),
         "reproducible": say("reproducible", study.commit, overrides),
@@ -48,7 +50,10 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
     scores = accuracies(study.evaluations, dataset.role)
     pair = best_two(study.evaluations, dataset.role, PROBE)
     settings = {
-        row: {p: {k: v for k, v in r["settings"].items() if not isinstance(v, dict)} for p, r in results.items()}
+        row: {
+            p: {k: v for k, v in r["settings"].items() if not isinstance(v, dict) and v != []}
+            for p, r in results.items()
+        }
         for row, results in probe_results(study.evaluations, dataset.role).items()
     }
     return {

@@ -15,6 +15,7 @@ from vicreg.study.paths import ROLES, Paths
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 STATES = ("not_run", "collapsed")  # what a row has, with the reason in words, instead of numbers
 STAGES = {"pretrain": "pretraining", "linear_eval": "evaluations", "pair_loss": "pair_losses", "neighbors": "neighbors"}
+JUDGES = ("judge", "fine_tune")
 
 Results = dict[str, dict[str, Any]]  # by row, in the order of params.yaml, as a stage wrote them
 Split = Mapping[str, np.ndarray]  # positions by "primary/pretrain" and so on
@@ -46,6 +47,7 @@ class Study:
 
     sizes: the block of `studies` in params.yaml. params: all parameters that the report's settings hold.
     pretraining, evaluations, pair_losses, neighbors: a row that did not take part has one of `STATES` in its place.
+    judging: of rows that were judged in more ways, what the stages JUDGES wrote.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
     """
@@ -63,6 +65,7 @@ class Study:
     versions: dict[str, str]
     commit: str | None
     params: dict[str, Any] = field(default_factory=dict)
+    judging: Results = field(default_factory=dict)
 
     @property
     def rows(self) -> list[str]:
@@ -127,6 +130,7 @@ def gather(settings: dict[str, Any], data: Mapping[str, Images], split: Split, c
         seconds=_seconds(paths, {"", *rows, *ROLES}),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         commit=commit,
+        judging=_judging(paths, settings["judged"]),
         **results,
     )
 
@@ -137,6 +141,11 @@ def _results(paths: Paths, stage: str, rows: list[str]) -> Results:
         if not file.exists():
             raise ValueError(f"{file} does not exist; run `dvc repro {stage}@{row}` first")
     return {row: json.loads(file.read_text(encoding="utf-8")) for row, file in files.items()}
+
+
+def _judging(paths: Paths, rows: list[str]) -> Results:
+    parts = [_results(paths, stage, rows) for stage in JUDGES]
+    return {row: {key: value for part in parts for key, value in part[row].items()} for row in rows}
 
 
 def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vicreg.reporting import content, curves
+from vicreg.reporting import content, curves, judging
 from vicreg.reporting.figures import image_grid, line_plots, style
 from vicreg.reporting.figures.confusion import confusion
 from vicreg.reporting.figures.embedding_map import embedding_map
 from vicreg.reporting.figures.interval_plot import answer
+from vicreg.reporting.figures.judging_plot import judging as judging_plot
 from vicreg.reporting.figures.panels import PanelFigure
 from vicreg.reporting.figures.pretext_plot import pretext
 from vicreg.reporting.image_samples import Samples
@@ -23,6 +24,7 @@ def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     numbers, figures = metrics(study), study_figures(study)
     texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
+    texts["judging.csv"] = judging.as_csv(study)
     for name, values in {"metrics.json": numbers, "top1.json": top1(numbers)}.items():
         texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     losses, online, collapse = (figures[name] for name in ("losses", "online", "collapse"))
@@ -46,6 +48,7 @@ def study_figures(study: Study) -> dict[str, PanelFigure]:
         **{f"accuracy-{dataset.role}": line_plots.accuracy(study, dataset) for dataset in study.datasets},
         **line_plots.pretraining(study),
         "pretext": pretext(study),
+        "judging": judging_plot(study),
         "map": embedding_map(study),
         "confusion": confusion(study),
     }

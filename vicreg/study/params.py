@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 from vicreg.augment.policy import Policy
 from vicreg.data.source import Source
 from vicreg.engine.optimizers import Optimizer, Schedule
+from vicreg.evaluation.few_labels import FewLabels
+from vicreg.evaluation.fine_tuning import FineTuning
 from vicreg.evaluation.probe import Probe
 from vicreg.io import plugins, yaml
 from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, Section
@@ -76,6 +78,7 @@ class Params(Section):
 
     study: Name
     rows: Annotated[list[Name], Field(min_length=1)]
+    judged: list[Name]
     policy: Name | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     protocol: Literal["report", "standard"]
@@ -98,6 +101,8 @@ class Params(Section):
     probes: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
     pair_loss: PairLoss
     neighbors: Neighbors
+    few_labels: FewLabels
+    fine_tuning: FineTuning
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:
@@ -114,6 +119,9 @@ class Params(Section):
         yield "study", self.study, self.studies
         for i, row in enumerate(self.rows):
             yield f"rows.{i}", row, self.encoders
+        for i, row in enumerate(self.judged):
+            yield f"judged.{i}", row, self.rows
+        yield "few_labels.probe", self.few_labels.probe, plugins.names("probes")
         for name, dataset in self.datasets.items():
             yield f"datasets.{name}.source", str(dataset.get("source")), plugins.names("sources")
         for name, study in self.studies.items():
@@ -144,6 +152,7 @@ class Params(Section):
             self.source_params(name)
         for name, values in self.probes.items():
             member_params("probes", name, values, f"probes.{name}")
+        member_params("probes", self.few_labels.probe, self.few_labels.params, "few_labels.params")
         for family, name in [("methods", n) for n in self.methods] + [("backbones", n) for n in self.backbones]:
             member_class(family, name)
         for name in self.encoders:

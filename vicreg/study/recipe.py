@@ -137,11 +137,21 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
         "linear_eval": {**seed, **device, "probes": p.probes},
         "pair_loss": {**seed, **device, **p.pair_loss.model_dump()},
         "neighbors": {**seed, **p.neighbors.model_dump()},
+        "judge": {**seed, **device, "linear": p.probes.get("linear", {}), "few_labels": p.few_labels.model_dump()},
+        "fine_tune": {**seed, **device, "precision": p.precision, **p.fine_tuning.model_dump()},
         "register": {"datasets": datasets, "rows": p.rows},
-        "report": {"study": p.study, **seed, "protocol": p.protocol, "datasets": datasets, "rows": p.rows}
+        "report": {
+            "study": p.study,
+            **seed,
+            "protocol": p.protocol,
+            "datasets": datasets,
+            "rows": p.rows,
+            "judged": p.judged,
+        }
         | {"sizes": {**sizes.model_dump(exclude={"encoders"}), "source": sources["primary"]}, "params": relevant(p)},
     }
     members = {"linear_eval": [plugins.module_name("probes", probe) for probe in p.probes]}
+    members["judge"] = [plugins.module_name("probes", probe) for probe in ("linear", p.few_labels.probe)]
     for role, name in datasets.items():
         about = {"dataset": name, "source": sources[role], "params": p.source_params(name).model_dump()}
         settings[f"download-{role}"] = {**about, "fraction": max(fractions.values()), **seed}

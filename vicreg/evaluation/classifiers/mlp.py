@@ -24,5 +24,10 @@ class MLPClassifier(Classifier):
         super().__init__({"mean": mean, "scale": scale, **layers})
 
     def scores(self, features: Tensor) -> Tensor:
-        hidden = relu(torch.addmm(self.bias1, (features - self.mean) * self.scale, self.weight1.T))
-        return torch.addmm(self.bias2, hidden, self.weight2.T)
+        x = (features - self.mean) * self.scale
+        return scores(x, self.weight1, self.bias1, self.weight2, self.bias2)
+
+
+def scores(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """The scores (N, C) of standardized representations x (N, D)."""
+    return torch.addmm(bias2, relu(torch.addmm(bias1, x, weight1.T)), weight2.T)

@@ -24,6 +24,7 @@ class Logistic(Probe):
         # The inverse strengths of the regularization to choose from.
         C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
         val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the training images that chooses C
+        folds: Count = 1  # 2 or more: all of them choose it by cross-validation, for few images
         max_iter: Count = 300
         standardize: bool = True
 
@@ -46,7 +47,7 @@ class Logistic(Probe):
 
     def regression(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> Any:
         from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold, StratifiedShuffleSplit
 
         C, model = self.params.C, LogisticRegression(max_iter=self.params.max_iter)
         if len(C) == 1:
@@ -54,7 +55,11 @@ class Logistic(Probe):
         if (np.bincount(labels) == 1).any():
             raise ValueError("a class has a single training image: raise the fraction `probe`, or give one `C`")
         size = max(num_classes, round(self.params.val_fraction * len(labels)))
-        search = GridSearchCV(model, {"C": C}, cv=StratifiedShuffleSplit(1, test_size=size, random_state=seed))
+        parts: Any = StratifiedShuffleSplit(1, test_size=size, random_state=seed)
+        if self.params.folds > 1:
+            fewest = int(np.unique(labels, return_counts=True)[1].min())
+            parts = StratifiedKFold(min(self.params.folds, fewest), shuffle=True, random_state=seed)
+        search = GridSearchCV(model, {"C": C}, cv=parts)
         search.fit(features, labels)
         self.val_top1 = float(search.best_score_)
         scores = search.cv_results_["mean_test_score"].tolist()

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import relu
 
-from vicreg.evaluation.classifiers.mlp import MLPClassifier
+from vicreg.evaluation.classifiers.mlp import MLPClassifier, scores
 from vicreg.evaluation.metrics import fit_scaler
 from vicreg.evaluation.probe import Probe
 from vicreg.evaluation.sgd import SGD
@@ -81,7 +80,3 @@ class MLP(Probe):
                 layers[name] = start.to(device).requires_grad_()
         for _ in self.params.train(list(layers.values()), lambda x: scores(x, **layers), data, rates, generator):
             yield layers
-
-
-def scores(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
-    return torch.addmm(bias2, relu(torch.addmm(bias1, x, weight1.T)), weight2.T)

@@ -29,6 +29,7 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     script = templates.get_template("sort.js").render()
     probed = study.labeled[:1] or study.datasets[:1]  # whose images pairs and online evaluations are of
     data = {"answer": study.labeled, "online": probed}
+    data["judging"] = study.labeled
     data |= {f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     return templates.get_template("page.html.j2").render(

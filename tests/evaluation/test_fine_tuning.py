@@ -1,0 +1,105 @@
+"""Fine-tuning: with a frozen encoder it is a linear probe, and otherwise it moves a copy of the encoder."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from vicreg.evaluation import fine_tuning
+from vicreg.evaluation.few_labels import draw
+from vicreg.evaluation.fine_tuning import FineTuning, batches, divide, fine_tune
+from vicreg.io import weights
+
+PLAIN: dict[str, Any] = {"scale_min": 1.0, "flip": 0.0}  # views are the images
+
+
+def section(**changes: Any) -> FineTuning:
+    sizes = {"fractions": [1.0], "draws": 2, "steps": 12, "batch_size": 8, "rates": [[0.05, 0.1]]}
+    return FineTuning(**{**sizes, "scale_min": 0.5, "flip": 0.5, **changes})
+
+
+def learnable(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures that are the brighter, the higher their class."""
+    labels = np.arange(count, dtype=np.int64) % 3
+    noise = np.random.default_rng(0).integers(0, 60, (count, 32, 32, 3))
+    return (noise + 90 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def tensors(pixels: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)
+
+
+def test_with_rate_zero_it_is_a_linear_layer_on_frozen_representations():
+    encoder, (images, labels) = tiny.encoder().eval(), tensors(*learnable())
+    tuned = fine_tune(encoder, images, labels, section(**PLAIN), (0.0, 0.1), num_classes=3, seed=5)
+    with torch.no_grad():
+        y = encoder(images)
+    generator = torch.Generator().manual_seed(5)
+    weight = nn.Parameter(torch.randn(3, encoder.num_features, generator=generator) * 0.01)
+    bias, order = nn.Parameter(torch.zeros(3)), torch.Generator().manual_seed(5)
+    optimizer = torch.optim.SGD([weight, bias], lr=0.1, momentum=0.9)
+    for step, rows in enumerate(batches(60, 8, 12, order)):
+        optimizer.param_groups[0]["lr"] = 0.1 * (1 + np.cos(np.pi * step / 12)) / 2
+        optimizer.zero_grad()
+        cross_entropy(y[rows] @ weight.T + bias, labels[rows]).backward()
+        optimizer.step()
+    torch.testing.assert_close(tuned.layer.weight, weight)
+    torch.testing.assert_close(tuned.layer.bias, bias)
+    assert weights.digest(tuned.encoder) == weights.digest(encoder)
+
+
+def test_a_copy_learns_and_the_encoder_stays():
+    encoder, (pixels, labels) = tiny.encoder().eval(), learnable()
+    before, images = weights.digest(encoder), tensors(pixels, labels)
+    tuned = fine_tune(encoder, *images, section(steps=60), (0.05, 0.1), num_classes=3, seed=0)
+    assert weights.digest(encoder) == before and not encoder.training
+    assert all(not torch.equal(*pair) for pair in zip(encoder.parameters(), tuned.encoder.parameters(), strict=True))
+    statistics = (dict(it.named_buffers())["backbone.bn1.running_mean"] for it in (encoder, tuned.encoder))
+    assert not torch.equal(*statistics)
+    assert (tuned.predict(pixels, np.arange(60), tiny.CPU)[:, 0] == labels).mean() > 0.8
+
+
+def test_views_are_drawn_by_the_seed():
+    encoder, images = tiny.encoder(), tensors(*learnable())
+    one, same, other = (
+        fine_tune(encoder, *images, section(steps=3), (0.05, 0.1), num_classes=3, seed=seed) for seed in (1, 1, 2)
+    )
+    assert weights.digest(one) == weights.digest(same) != weights.digest(other)
+
+
+def test_batches_are_whole_passes_in_new_orders():
+    rows = [part.tolist() for part in batches(10, 4, 5, tiny.generator())]
+    assert [len(part) for part in rows] == [4] * 5
+    for first, second in ((0, 1), (2, 3)):
+        assert len({*rows[first], *rows[second]}) == 8
+    assert rows[0] != rows[2]
+
+
+def test_rates_are_chosen_on_a_fifth_of_the_first_draw():
+    labels = np.repeat([0, 1], [15, 10])
+    fit, judge = divide(np.arange(25), labels, seed=0)
+    assert sorted([*fit, *judge]) == list(range(25)) and np.bincount(labels[judge]).tolist() == [3, 2]
+    with pytest.raises(ValueError, match=r"a class has a single image: raise `fine_tuning\.fractions`"):
+        divide(np.array([0, 1, 20]), labels, seed=0)
+
+
+def test_results_are_those_of_each_draw_and_no_test_image_chooses():
+    encoder, (pixels, labels) = tiny.encoder().eval(), learnable(90)
+    train, test = np.arange(60), np.arange(60, 90)
+    p = section(fractions=[0.5], rates=[[0.0, 0.1], [0.05, 0.1]], steps=6)
+    options: Any = {"num_classes": 3, "seed": 2, "device": tiny.CPU}
+    [result] = fine_tuning.evaluate(encoder, pixels, labels, (train, test), p, **options)
+    assert result["images"] == 30 and len(result["top1"]) == 2
+    assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
+    for n, score in enumerate(result["top1"]):
+        rows = train[draw(labels[train], 0.5, 2 + n)]
+        tuned = fine_tune(encoder, *tensors(pixels[rows], labels[rows]), p, result["rates"], num_classes=3, seed=2)
+        assert score == (tuned.predict(pixels, test, tiny.CPU)[:, 0] == labels[test]).mean()
+    shuffled = labels.copy()
+    shuffled[test] = (labels[test] + 1) % 3
+    [other] = fine_tuning.evaluate(encoder, pixels, shuffled, (train, test), p, **options)
+    assert other["rates"] == result["rates"] and other["held_out_top1"] == result["held_out_top1"]
