@@ -7,6 +7,7 @@ from vicreg.io import yaml
 from vicreg.study.paths import Paths
 
 SUFFIX = ".safetensors"
+SHIPPED = Path(__file__).parents[1] / "shipped" / "cifar_aug.safetensors"  # comes with this package, see its README.md
 
 
 def study_params() -> dict[str, Any]:
@@ -26,11 +27,17 @@ def complete(incomplete: str) -> list[str]:
 
 
 def resolve(encoder: str) -> Path:
-    """The file of an encoder, given its name or path; raises ValueError that says what to do where there is none."""
+    """The file of an encoder, given its name or path; raises ValueError that says what to do where there is none.
+
+    Where no study has an encoder of the name of the one that comes with this package, it is that one.
+    """
     from vicreg.study.builders import describe
 
     file, hint = Path(encoder), "check its path"
     if not encoder.endswith(SUFFIX):
+        here = Path("params.yaml").is_file()
+        if encoder == SHIPPED.stem and not (here and Paths(study_params()["study"]).model(encoder).is_file()):
+            return SHIPPED
         params = study_params()
         file = Paths(params["study"]).model(encoder)
         names = ", ".join(complete("") or params["rows"])

@@ -131,18 +131,20 @@ def export(
     encoder: Annotated[str, argument(metavar="ENCODER", help=ENCODER, autocompletion=complete)],
     out: Annotated[Path | None, out_option(help="The folder to write into, else one of the encoder's name.")] = None,
     onnx: Annotated[bool, typer.Option(help="Write ONNX too, which needs packages: uv sync --extra onnx.")] = True,
+    half: Annotated[bool, typer.Option("--half", help="The encoder alone, in half precision: half the bytes.")] = False,
 ) -> None:
     """Write an encoder into a folder of its own, to use or publish it elsewhere.
 
     Example: `vicreg export cifar_aug --out cifar_aug/`
 
-    The folder gets the weights (.safetensors), their input and recipe (config.json), the encoder as ONNX (.onnx), which
-    other programs can run, and a model card (README.md): data, training, results and limits.
+    The folder gets the weights (.safetensors), their input and recipe (config.json), what its probes learned, for
+    `vicreg predict`, the encoder as ONNX (.onnx), which other programs can run, and a model card (README.md): data,
+    training, results and limits.
     """
     from vicreg.serving import export
 
     file = resolve(encoder)
-    typer.echo("\n".join(export.export(file, out or Path(file.stem), onnx=onnx)))
+    typer.echo("\n".join(export.export(file, out or Path(file.stem), onnx=onnx, half=half)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import numpy as np
 import torch
 
 from vicreg.data import images
+from vicreg.evaluation import probe_files
+from vicreg.io import weights
 from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
+from vicreg.serving.predict import classes_of, exported_probes
 from vicreg.study import builders
 from vicreg.study.paths import study_of
 
@@ -20,18 +24,27 @@ ATOL = 1e-4  # how far ONNX may be from PyTorch, of the largest number where tha
 NUM_SAMPLES = 100  # images that both are tried on
 
 
-def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
+SMALL = 1 << 20  # bytes of a probe that is exported: k nearest neighbors keep every representation
+
+
+def export(model: Path, folder: Path, *, onnx: bool = True, half: bool = False) -> list[str]:
     """Write the encoder in the file `model` into `folder`; returns a line on each file.
 
     <name>.safetensors: the very file, with its recipe as metadata; config.json: its input and recipe, to read;
-    <name>.onnx: images (N, 3, H, W) float32 in [0, 1] -> representations (N, D) float32; README.md: the model card.
+    <name>-probes.safetensors: what its study's small probes learned, for `vicreg predict`; <name>.onnx: images (N, 3, H, W) float32 in [0, 1] -> representations (N, D) float32; README.md: the model card.
+    half: the encoder alone, in half precision.
     Raises ValueError for a file that holds no encoder, and where ONNX computes something else than PyTorch.
     """
     recipe, encoder = builders.describe(model), builders.load_encoder(model)
     copy, config, onnx_file, card = (folder / f for f in (model.name, "config.json", f"{model.stem}.onnx", "README.md"))
     if card.exists() and not copy.exists():
         raise ValueError(f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another folder")
-    if copy.absolute() != model.absolute():
+    if half:
+        method = builders.load_method(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights.save(copy, {"encoder": method.encoder}, {k: v for k, v in recipe.items() if k != "digest"}, half=True)
+        recipe, encoder = builders.describe(copy), builders.load_encoder(copy)
+    elif copy.absolute() != model.absolute():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, copy)
     size = recipe["data"]["image_size"]
@@ -41,6 +54,7 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
     content = {"input": inputs, "num_features": encoder.num_features, "recipe": recipe}
     config.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     lines = [f"{copy}: the weights, digest {recipe['digest']['encoder'][:16]}", f"{config}: their recipe and input"]
+    lines += export_probes(model, copy, recipe)
     onnx_file.unlink(missing_ok=True)  # of other weights perhaps
     difference = None
     if onnx:
@@ -50,6 +64,25 @@ def export(model: Path, folder: Path, *, onnx: bool = True) -> list[str]:
         lines.append(f"{onnx_file}: within {difference:.1e} of PyTorch on {NUM_SAMPLES} images")
     card.write_text(model_card(model, recipe, encoder.num_features, difference), encoding="utf-8")
     return [*lines, f"{card}: the model card"]
+
+
+def export_probes(model: Path, copy: Path, recipe: dict[str, Any]) -> list[str]:
+    """Write the small probes of the encoder's study that were trained on these very weights, beside its copy."""
+    paths, file = study_of(model), exported_probes(copy)
+    about = probe_files.describe(paths.probes(model.stem)) if paths and paths.probes(model.stem).is_file() else {}
+    if about.get("weights") != weights.identity(recipe) or paths is None:
+        return []
+    names = [tuple(name.split("/")) for name in about["classifiers"]]
+    classifiers = {name: probe_files.load(paths.probes(model.stem), *name) for name in names}
+    size = {name: sum(t.nbytes for t in probe.state_dict().values()) for name, probe in classifiers.items()}
+    small = {name: probe for name, probe in classifiers.items() if size[name] <= SMALL}
+    about = {key: about[key] for key in ("encoder", "weights", "top1", "val_top1")}
+    for scores in (about["top1"], about["val_top1"]):
+        for role in scores:
+            scores[role] = {probe: value for probe, value in scores[role].items() if (role, probe) in small}
+    about["datasets"] = {role: asdict(it) for role, it in classes_of(paths).items() if it.classes}
+    probe_files.save(file, small, about)
+    return [f"{file}: {', '.join(sorted({probe for _, probe in small}))}, for `vicreg predict`"]
 
 
 def to_onnx(encoder: Encoder, recipe: dict[str, Any]) -> bytes:
