@@ -21,6 +21,7 @@ ROOMS = (
     {"tracking"},
     {"study"},
     {"methods", "backbones"},
+    {"transfer"},
     {"evaluation"},
     {"engine"},
     {"nn"},

@@ -14,7 +14,7 @@ from vicreg.data.source import Source
 from vicreg.engine.optimizers import Optimizer, Schedule
 from vicreg.evaluation.probe import Probe
 from vicreg.io import plugins, yaml
-from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, Section
+from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, PathOrUrl, Section
 from vicreg.nn.backbone import Backbone
 from vicreg.nn.method import Method
 
@@ -71,6 +71,15 @@ class Neighbors(Section):
     points: Annotated[int, Field(ge=2, le=5000)]
 
 
+class ExternalDatasets(Section):
+    """voc07, places205, inat18: the folder that each lies in, if any; size: pixels of a side that an encoder sees."""
+
+    voc07: PathOrUrl | None
+    places205: PathOrUrl | None
+    inat18: PathOrUrl | None
+    size: Annotated[int, Field(ge=8, le=1024)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -98,6 +107,7 @@ class Params(Section):
     probes: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
     pair_loss: PairLoss
     neighbors: Neighbors
+    external_datasets: ExternalDatasets
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:

@@ -137,11 +137,13 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
         "linear_eval": {**seed, **device, "probes": p.probes},
         "pair_loss": {**seed, **device, **p.pair_loss.model_dump()},
         "neighbors": {**seed, **p.neighbors.model_dump()},
+        "transfer": {**seed, **device, **p.external_datasets.model_dump()},
         "register": {"datasets": datasets, "rows": p.rows},
         "report": {"study": p.study, **seed, "protocol": p.protocol, "datasets": datasets, "rows": p.rows}
         | {"sizes": {**sizes.model_dump(exclude={"encoders"}), "source": sources["primary"]}, "params": relevant(p)},
     }
     members = {"linear_eval": [plugins.module_name("probes", probe) for probe in p.probes]}
+    members["transfer"] = [plugins.module_name("probes", "linear")]
     for role, name in datasets.items():
         about = {"dataset": name, "source": sources[role], "params": p.source_params(name).model_dump()}
         settings[f"download-{role}"] = {**about, "fraction": max(fractions.values()), **seed}
@@ -154,7 +156,8 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
 
 def relevant(p: Params) -> dict[str, Any]:
     """What of params.yaml shapes this study: without other studies, datasets and rows, as written, without defaults."""
-    values = p.model_dump(mode="json", exclude={"data_placement", "checkpoint_every"}, exclude_unset=True)
+    others = {"data_placement", "checkpoint_every", "external_datasets"}
+    values = p.model_dump(mode="json", exclude=others, exclude_unset=True)
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = list(map(p.entry, p.rows))
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
