@@ -31,11 +31,9 @@ def main(row: str) -> None:
             )
             results = fine_tuning.evaluate(
                 load_encoder(files.model(row)),
-                data.pixels,
-                data.labels,
+                data,
                 subsets,
                 p,
-                num_classes=len(data.classes),
                 seed=options["seed"],
                 device=device,
                 dtype=devices.choose_dtype(options["precision"], device),

@@ -1,5 +1,6 @@
 """Fine-tuning: with a frozen encoder it is a linear probe, and otherwise it moves a copy of the encoder."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from vicreg.data.images import Images
 from vicreg.evaluation import fine_tuning
 from vicreg.evaluation.few_labels import draw
 from vicreg.evaluation.fine_tuning import FineTuning, batches, divide, fine_tune
@@ -91,8 +93,9 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
     encoder, (pixels, labels) = tiny.encoder().eval(), learnable(90)
     train, test = np.arange(60), np.arange(60, 90)
     p = section(fractions=[0.5], rates=[[0.0, 0.1], [0.05, 0.1]], steps=6)
-    options: Any = {"num_classes": 3, "seed": 2, "device": tiny.CPU}
-    [result] = fine_tuning.evaluate(encoder, pixels, labels, (train, test), p, **options)
+    options: Any = {"seed": 2, "device": tiny.CPU}
+    images = Images(pixels, labels, np.full(90, "train", "<U5"), ("dark", "gray", "bright"), "pictures")
+    [result] = fine_tuning.evaluate(encoder, images, (train, test), p, **options)
     assert result["images"] == 30 and len(result["top1"]) == 2
     assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
     for n, score in enumerate(result["top1"]):
@@ -101,5 +104,5 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
         assert score == (tuned.predict(pixels, test, tiny.CPU)[:, 0] == labels[test]).mean()
     shuffled = labels.copy()
     shuffled[test] = (labels[test] + 1) % 3
-    [other] = fine_tuning.evaluate(encoder, pixels, shuffled, (train, test), p, **options)
+    [other] = fine_tuning.evaluate(encoder, replace(images, labels=shuffled), (train, test), p, **options)
     assert other["rates"] == result["rates"] and other["held_out_top1"] == result["held_out_top1"]

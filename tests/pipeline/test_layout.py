@@ -21,6 +21,7 @@ ROOMS = (
     {"tracking"},
     {"study"},
     {"methods", "backbones"},
+    {"transfer"},
     {"evaluation"},
     {"engine"},
     {"nn"},
@@ -97,7 +98,7 @@ def test_the_pipeline_names_no_file_of_code() -> None:
         for name, body in stages.items()
     }
     assert {name for name, deps in code.items() if deps} == {"recipes"}
-    assert len(text.splitlines()) <= 220
+    assert len(text.splitlines()) <= 260
 
 
 def test_data_stages_start_without_torch() -> None:

@@ -22,7 +22,8 @@ def judged(top1: float) -> dict[str, Any]:
     whole = {"fraction": 1.0, "images": 60, "top1": [top1], "top5": [0.9], "seconds": 3.0}
     part = {"fraction": 0.1, "images": 6, "top1": [top1 * d for d in DRAWS], "top5": [0.8] * 3, "seconds": 4.0}
     datasets = {role: {"depth": depth, "few_labels": [whole, part]} for role in ("primary", "transfer")}
-    return {"encoder": "x", "datasets": datasets, "fractions": [whole, {**part, "rates": [0.1, 0.1]}]}
+    tuned, absent = [whole, {**part, "rates": [0.1, 0.1]}], {"voc07": {"not_run": "not run: data absent"}}
+    return {"judge": {"datasets": datasets}, "fine_tune": {"fractions": tuned}, "transfer": {"datasets": absent}}
 
 
 def study(**changes: Any) -> Study:
@@ -65,10 +66,12 @@ def test_both_documents_have_the_chapter_only_where_rows_were_judged() -> None:
     assert "`judged` names no row" in figure(without).empty
 
 
-def test_other_datasets_say_what_is_absent() -> None:
-    absent = judged(1.0) | {"transfer": {"VOC07": {"not_run": "not run: data absent"}}}
-    text = content.document(study(cifar_aug=absent))
-    assert "not run: data absent" in text and "VOC07" in text
+def test_other_datasets_say_what_is_absent_or_not_genuine() -> None:
+    part = {"metric": "mAP", "value": 0.812, "genuine": False, "name": "VOC07 (subset or altered)"}
+    table = judging.transfer_table(study(cifar_aug=judged(1.0) | {"transfer": {"datasets": {"voc07": part}}}))
+    assert table is not None
+    cells = [[text for text, _ in row] for row in table.cells]
+    assert cells == [["`random`", "not run: data absent"], ["`cifar_aug`", "mAP 81.2 (VOC07 (subset or altered))"]]
 
 
 def test_the_page_shows_the_chapter() -> None:

@@ -35,8 +35,8 @@ def resolve(encoder: str) -> Path:
 
     file, hint = Path(encoder), "check its path"
     if not encoder.endswith(SUFFIX):
-        here = Path("params.yaml").is_file()
-        if encoder == SHIPPED.stem and not (here and Paths(study_params()["study"]).model(encoder).is_file()):
+        here = Path("params.yaml").is_file() and Paths(study_params()["study"]).model(encoder).is_file()
+        if encoder == SHIPPED.stem and not here and SHIPPED.is_file():
             return SHIPPED
         params = study_params()
         file = Paths(params["study"]).model(encoder)

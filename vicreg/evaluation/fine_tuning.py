@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from vicreg.augment.policy import Policy
 from vicreg.augment.views import make_views
+from vicreg.data.images import Images
 from vicreg.engine.loop import autocast
 from vicreg.evaluation.few_labels import Fractions, draws, summary
 from vicreg.evaluation.metrics import accuracies, topk
@@ -114,12 +115,10 @@ def batches(count: int, size: int, steps: int, generator: torch.Generator) -> It
 
 def evaluate(
     encoder: nn.Module,
-    pixels: np.ndarray,
-    labels: np.ndarray,
+    images: Images,
     subsets: tuple[np.ndarray, np.ndarray],
     p: FineTuning,
     *,
-    num_classes: int,
     seed: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -127,15 +126,16 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Fine-tune on each draw of each fraction of the training images, and test on all test images.
 
-    pixels (M, H, W, 3) uint8, labels (M,); subsets: positions of the images that train and test. progress: wraps what
-    is gone through, as tqdm does. Returns what `few_labels.evaluate` does, and the `rates`.
+    subsets: positions of the images that train and test. progress: wraps what is gone through, as tqdm does. Returns
+    what `few_labels.evaluate` does, and the `rates`.
     """
     train, test = subsets
+    pixels, labels, num_classes = images.pixels, images.labels, len(images.classes)
 
     def tuned(rows: np.ndarray, rates: Any) -> Classified:
-        images = torch.from_numpy(pixels[train[rows]]).to(device).permute(0, 3, 1, 2).contiguous()
+        x = torch.from_numpy(pixels[train[rows]]).to(device).permute(0, 3, 1, 2).contiguous()
         y = torch.from_numpy(labels[train[rows]]).to(device)
-        return fine_tune(encoder, images, y, p, rates, num_classes=num_classes, seed=seed, dtype=dtype)
+        return fine_tune(encoder, x, y, p, rates, num_classes=num_classes, seed=seed, dtype=dtype)
 
     def score(network: Classified, positions: np.ndarray) -> dict[str, float]:
         return accuracies(network.predict(pixels, positions, device), labels[positions])

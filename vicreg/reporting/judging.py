@@ -20,12 +20,12 @@ def results(study: Study, dataset: Dataset) -> Iterator[dict[str, Any]]:
     Of several draws `top1` and `top5` are means, and `top1_std` the standard deviation (n - 1).
     """
     for row, entry in study.judging.items():
-        judged = entry.get("datasets", {}).get(dataset.role, {})
+        judged = entry["judge"].get("datasets", {}).get(dataset.role, {})
         for each in judged.get("depth", ()):
             yield {"encoder": row, "dataset": dataset.name, "way": DEPTH, **each}
         ways = {FEW: judged.get("few_labels", ())}
         if dataset.role == "primary":
-            ways[TUNED] = entry.get("fractions", ())
+            ways[TUNED] = entry["fine_tune"].get("fractions", ())
         for way, fractions in ways.items():
             for each in fractions:
                 draws, record = each["top1"], {"encoder": row, "dataset": dataset.name, "way": way, **each}
@@ -78,13 +78,19 @@ def labels_table(study: Study, dataset: Dataset, way: str) -> Table | None:
 
 def transfer_table(study: Study) -> Table | None:
     """What rows reached on datasets other than the study's, or why they did not run."""
-    names = list(dict.fromkeys(name for entry in study.judging.values() for name in entry.get("transfer", {})))
-    rows = []
-    for row, entry in study.judging.items():
-        cells = [entry.get("transfer", {}).get(name, {}) for name in names]
-        shown = [escape(c["not_run"]) if "not_run" in c else f"{c['metric']} {percent(c['value'])}" for c in cells if c]
-        rows.append([code(row), *shown])
+    results = {row: entry["transfer"].get("datasets", {}) for row, entry in study.judging.items()}
+    names = list(dict.fromkeys(name for row in results.values() for name in row))
+    rows = [[code(row), *map(transferred, map(result.get, names))] for row, result in results.items()]
     return Table(["encoder", *map(escape, names)], {}, rows) if names else None
+
+
+def transferred(result: dict[str, Any] | None) -> str:
+    """A cell on one dataset; the name stands there where the data are not the genuine ones."""
+    if not result or "not_run" in result:
+        return escape(result["not_run"]) if result else ""
+    return f"{result['metric']} {percent(result['value'])}" + (
+        "" if result["genuine"] else f" ({escape(result['name'])})"
+    )
 
 
 def chapter(study: Study) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vicreg.study.paths import ROLES, Paths
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 STATES = ("not_run", "collapsed")  # what a row has, with the reason in words, instead of numbers
 STAGES = {"pretrain": "pretraining", "linear_eval": "evaluations", "pair_loss": "pair_losses", "neighbors": "neighbors"}
-JUDGES = ("judge", "fine_tune")
+JUDGES = ("judge", "fine_tune", "transfer")
 
 Results = dict[str, dict[str, Any]]  # by row, in the order of params.yaml, as a stage wrote them
 Split = Mapping[str, np.ndarray]  # positions by "primary/pretrain" and so on
@@ -47,7 +47,7 @@ class Study:
 
     sizes: the block of `studies` in params.yaml. params: all parameters that the report's settings hold.
     pretraining, evaluations, pair_losses, neighbors: a row that did not take part has one of `STATES` in its place.
-    judging: of rows that were judged in more ways, what the stages JUDGES wrote.
+    judging: of rows that were judged in more ways, by stage, what the stages JUDGES wrote.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
     commit: of the code, None where there is no git.
     """
@@ -144,8 +144,8 @@ def _results(paths: Paths, stage: str, rows: list[str]) -> Results:
 
 
 def _judging(paths: Paths, rows: list[str]) -> Results:
-    parts = [_results(paths, stage, rows) for stage in JUDGES]
-    return {row: {key: value for part in parts for key, value in part[row].items()} for row in rows}
+    parts = {stage: _results(paths, stage, rows) for stage in JUDGES}
+    return {row: {stage: results[row] for stage, results in parts.items()} for row in rows}
 
 
 def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:

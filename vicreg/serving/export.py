@@ -31,7 +31,8 @@ def export(model: Path, folder: Path, *, onnx: bool = True, half: bool = False) 
     """Write the encoder in the file `model` into `folder`; returns a line on each file.
 
     <name>.safetensors: the very file, with its recipe as metadata; config.json: its input and recipe, to read;
-    <name>-probes.safetensors: what its study's small probes learned, for `vicreg predict`; <name>.onnx: images (N, 3, H, W) float32 in [0, 1] -> representations (N, D) float32; README.md: the model card.
+    <name>-probes.safetensors: what its study's small probes learned, for `vicreg predict`; README.md: the model card;
+    <name>.onnx: images (N, 3, H, W) float32 in [0, 1] -> representations (N, D) float32.
     half: the encoder alone, in half precision.
     Raises ValueError for a file that holds no encoder, and where ONNX computes something else than PyTorch.
     """

@@ -16,7 +16,7 @@ from vicreg.evaluation.few_labels import FewLabels
 from vicreg.evaluation.fine_tuning import FineTuning
 from vicreg.evaluation.probe import Probe
 from vicreg.io import plugins, yaml
-from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, Section
+from vicreg.io.section import MAX_INT, Count, Fraction, Name, NonNegative, PathOrUrl, Section
 from vicreg.nn.backbone import Backbone
 from vicreg.nn.method import Method
 
@@ -73,6 +73,15 @@ class Neighbors(Section):
     points: Annotated[int, Field(ge=2, le=5000)]
 
 
+class ExternalDatasets(Section):
+    """voc07, places205, inat18: the folder that each lies in, if any; size: pixels of a side that an encoder sees."""
+
+    voc07: PathOrUrl | None
+    places205: PathOrUrl | None
+    inat18: PathOrUrl | None
+    size: Annotated[int, Field(ge=8, le=1024)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -103,6 +112,7 @@ class Params(Section):
     neighbors: Neighbors
     few_labels: FewLabels
     fine_tuning: FineTuning
+    external_datasets: ExternalDatasets
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:

@@ -139,6 +139,7 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
         "neighbors": {**seed, **p.neighbors.model_dump()},
         "judge": {**seed, **device, "linear": p.probes.get("linear", {}), "few_labels": p.few_labels.model_dump()},
         "fine_tune": {**seed, **device, "precision": p.precision, **p.fine_tuning.model_dump()},
+        "transfer": {**seed, **device, **p.external_datasets.model_dump()},
         "register": {"datasets": datasets, "rows": p.rows},
         "report": {
             "study": p.study,
@@ -152,6 +153,7 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     }
     members = {"linear_eval": [plugins.module_name("probes", probe) for probe in p.probes]}
     members["judge"] = [plugins.module_name("probes", probe) for probe in ("linear", p.few_labels.probe)]
+    members["transfer"] = [plugins.module_name("probes", "linear")]
     for role, name in datasets.items():
         about = {"dataset": name, "source": sources[role], "params": p.source_params(name).model_dump()}
         settings[f"download-{role}"] = {**about, "fraction": max(fractions.values()), **seed}
@@ -164,7 +166,8 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
 
 def relevant(p: Params) -> dict[str, Any]:
     """What of params.yaml shapes this study: without other studies, datasets and rows, as written, without defaults."""
-    values = p.model_dump(mode="json", exclude={"data_placement", "checkpoint_every"}, exclude_unset=True)
+    others = {"data_placement", "checkpoint_every", "external_datasets"}
+    values = p.model_dump(mode="json", exclude=others, exclude_unset=True)
     used = {"studies": {p.study}, "datasets": {p.sizes.primary, p.sizes.transfer}, "encoders": set(p.rows)}
     entries = list(map(p.entry, p.rows))
     used |= {f"{kind}s": {getattr(entry, kind) for entry in entries} for kind in ("method", "backbone")}
