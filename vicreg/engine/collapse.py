@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 INDICATORS = ("embedding_std", "embedding_correlation", "effective_rank")
-MAX_EMBEDDINGS = 512  # of a batch, the first ones; the eigenvalues of more would take longer than a GPU's epoch of CIFAR
+MAX_EMBEDDINGS = 512  # of a batch, the first ones; the eigenvalues of more take longer than a GPU's epoch of CIFAR
 MIN_STD = 0.01  # of `embedding_std`, below which a training stops
 WARN_STD, WARN_CORRELATION, WARN_RANK = 0.1, 0.5, 0.02  # std, correlation, share of the largest possible rank
 
