@@ -43,7 +43,7 @@ def recipe(row: str, **changes: Any) -> dict[str, Any]:
     numbers = {"invariance": 25.0, "projector_width": 128} if method == "vicreg" else {}
     fixed = {"study": "made_up", "row": row, "seed": 7, "code": "0f1e", "method": {"name": method, **numbers}}
     trains = TRAINING if method == "vicreg" else {}
-    return {**fixed, "backbone": {"name": "resnet18", "width": 8}, **trains, **changes}
+    return {**fixed, "backbone": {"name": "resnet", "width": 8}, **trains, **changes}
 
 
 def evaluation(top1: float, classes: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vicreg.augment.policy import Policy
-from vicreg.backbones import resnet18
+from vicreg.backbones import resnet
 from vicreg.engine import distributed, optimizers
 from vicreg.engine.loader import Loader
 from vicreg.engine.loop import LoopConfig, train
@@ -53,7 +53,7 @@ def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:
 
 
 def encoder(width: int = 2) -> Encoder:
-    return Encoder(resnet18.ResNet18(resnet18.ResNet18.Params(width=width)), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Encoder(resnet.ResNet(resnet.ResNet.Params(width=width)), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 def params(section: Any, **changes: Any) -> Any:

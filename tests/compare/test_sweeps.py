@@ -248,7 +248,7 @@ def test_a_pretraining_that_nobody_looked_at_is_an_error(monkeypatch: pytest.Mon
         ("aug.scale_min", "policy.scale_min"),
         ("policies.imagenet_code.scale_min", "policy.scale_min"),
         ("methods.vicreg.variance", "method.variance"),
-        ("backbones.resnet18.stem", "backbone.stem"),
+        ("backbones.resnet.stem", "backbone.stem"),
         ("probes.linear.lr", "linear.lr"),
         ("optimizer.base_lr", "optimizer.base_lr"),
         ("encoders.cifar_aug.optimizer.base_lr", "optimizer.base_lr"),

@@ -39,7 +39,7 @@ RECIPE = {
     "row": "x",
     "seed": 0,
     "method": {"name": "vicreg", "projector_width": 6, "projector_depth": 2},
-    "backbone": {"name": "resnet18", "width": 2},
+    "backbone": {"name": "resnet", "width": 2},
     "data": {"primary": "photos", "protocol": "report", "fractions": {"probe": 1.0}, "image_size": 16},
     "policy": {"name": "aug", "flip": 0.5},
     "code": "c0de",

@@ -65,7 +65,7 @@ def extended(finished_study: Repository, tmp_path_factory: pytest.TempPathFactor
     params = repository.folder / "params.yaml"
     change(params, "methods.toy", {"weight": 2.0})
     change(params, "backbones.mean", {})
-    change(params, "encoders.toy", {"method": "toy", "backbone": "resnet18", "policy": "aug"})
+    change(params, "encoders.toy", {"method": "toy", "backbone": "resnet", "policy": "aug"})
     change(params, "encoders.mean", {"method": "random_init", "backbone": "mean"})
     change(params, "rows", ["random", "imagenet_aug", "cifar_aug", "resnet50_paper", "toy", "mean"])
     return repository

@@ -18,7 +18,7 @@ RECIPE: dict[str, Any] = {
     "row": "x",
     "seed": 0,
     "method": {"name": "random_init"},
-    "backbone": {"name": "resnet18", "width": 2, "stem": "cifar"},
+    "backbone": {"name": "resnet", "width": 2, "stem": "cifar"},
     "data": {"primary": "cifar10", "protocol": "report", "fractions": {"probe": 1.0}, "image_size": SIZE},
     "code": "c0de" * 16,
 }

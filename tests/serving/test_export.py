@@ -211,7 +211,7 @@ def on(primary: str) -> dict[str, Any]:
 
 def test_the_card_holds_results_training_and_data(tmp_path):
     text = carded(tmp_path, TRAINED)
-    assert text.startswith("# `cifar_aug`: a resnet18 pretrained on CIFAR-10\n\n## What it is\n\nAn encoder: it ")
+    assert text.startswith("# `cifar_aug`: a resnet pretrained on CIFAR-10\n\n## What it is\n\nAn encoder: it ")
     for fact in (
         "| CIFAR-10 | `linear` | 65.4 | 63.2 – 67.7 | 91.8 | +32.1 (+29.8 to +34.4) |\n",
         "(`cifar10`; genuine and complete, by its fingerprints): 20,000 images for pretraining, 5,000 ",
@@ -245,7 +245,7 @@ def test_the_title_doubts_a_part_of_cifar(tmp_path):
 
 def test_the_card_of_a_random_network_says_so(tmp_path):
     text = carded(tmp_path, RECIPE, row="random")
-    assert text.splitlines()[0] == "# `random`: a random resnet18 that learned nothing, to compare with"
+    assert text.splitlines()[0] == "# `random`: a random resnet that learned nothing, to compare with"
     assert "took" not in text and "Tiny Images" not in text
 
 

@@ -67,7 +67,12 @@ def test_the_projects_own_parameters_are_valid(values: Any) -> None:
         ),
         ("methods.vicreg.variance", -1.0, "methods.vicreg (encoders.imagenet_aug).variance = -1.0"),
         ("methods.nowhere", {}, "methods.nowhere = 'nowhere': allowed are "),
-        ("backbones.resnet18.stem", "cifr", "backbones.resnet18 (encoders.random).stem = 'cifr'"),
+        ("backbones.resnet.stem", "cifr", "backbones.resnet (encoders.random).stem = 'cifr'"),
+        (
+            "encoders.random.backbone_params",
+            {"relu": False},
+            "backbones.resnet (encoders.random): `relu: false` needs `ver",
+        ),
         ("encoders.cifar_aug.method", "nowhere", "encoders.cifar_aug.method = 'nowhere': allowed are"),
         ("encoders.cifar_aug.policy", "augmented", "encoders.cifar_aug.policy = 'augmented': allowed are aug,"),
         ("encoders.cifar_aug.policy", None, "encoders.cifar_aug.policy: missing; its method trains on views"),

@@ -28,7 +28,8 @@ def resolved(row: str, **changes: Any) -> dict[str, Any]:
 def test_a_recipe_holds_all_that_shapes_a_row() -> None:
     values = resolved("cifar_aug")
     assert values["method"] == {"name": "vicreg", **VALUES["methods"]["vicreg"], "projector_width": 128}
-    assert values["backbone"] == {"name": "resnet18", "stem": "cifar", "width": 8}
+    defaults = {"relu": True, "size": None}
+    assert values["backbone"] == {"name": "resnet", **VALUES["backbones"]["resnet"], **defaults, "width": 8}
     assert values["policy"] == {"name": "aug", **VALUES["aug"]}
     assert values["optimizer"] == VALUES["optimizer"] and values["schedule"] == VALUES["schedule"]
     assert (values["epochs"], values["batch_size"], values["seed"]) == (10, 64, 0)
@@ -101,7 +102,7 @@ def test_a_written_recipe_reads_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_the_code_of_a_row_is_what_it_runs_through() -> None:
-    trained = code_digest.reached(["vicreg.jobs.trainer", "vicreg.methods.vicreg", "vicreg.backbones.resnet18"])
+    trained = code_digest.reached(["vicreg.jobs.trainer", "vicreg.methods.vicreg", "vicreg.backbones.resnet"])
     expected = "engine.loop engine.loader engine.optimizers augment.views augment.operators nn.mlp nn.encoder"
     assert {f"vicreg.{name}" for name in expected.split()} <= trained.keys()
     names = " ".join(trained)

@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from vicreg.io.section import Section
 from vicreg.nn.backbone import Backbone
+from vicreg.nn.staged import each_output
 
 
 class ResNet50(Backbone):
@@ -30,5 +31,13 @@ class ResNet50(Backbone):
         self.network.fc = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.network(self.resized(x))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        network = self.network
+        x = network.maxpool(network.relu(network.bn1(network.conv1(self.resized(x)))))
+        return each_output((network.layer1, network.layer2, network.layer3, network.layer4), x)
+
+    def resized(self, x: Tensor) -> Tensor:
         size = (self.image_size, self.image_size)
-        return self.network(interpolate(x, size, mode="bilinear", align_corners=False, antialias=True))
+        return interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)

@@ -31,7 +31,8 @@ class ChannelNetwork(nn.Module):
         if "width" not in type(backbone.params).model_fields:
             raise ValueError("cmc needs a backbone with a `width`, to halve it")
         self.channels = CHANNELS[part]
-        half = backbone.params.model_copy(update={"width": max(1, backbone.params.width // 2)})
+        width = max(1, backbone.params.width // 2)
+        half = type(backbone.params).model_validate(backbone.params.model_dump() | {"width": width})
         self.network = type(backbone)(half, channels=self.channels.stop - self.channels.start)
         self.num_features = self.network.num_features
 

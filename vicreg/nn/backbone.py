@@ -24,3 +24,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The maps (N, C, H, W) after each stage, first to last, before pooling; none where there are no stages."""
+        return []
