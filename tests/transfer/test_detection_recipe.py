@@ -7,13 +7,13 @@ import pytest
 import torch
 import torchvision
 
-from vicreg.backbones import resnet18, resnet50
+from vicreg.backbones import resnet, resnet50
 from vicreg.io import weights
 from vicreg.nn.encoder import Encoder
 
 TEXT = (Path(__file__).parents[2] / "docs" / "detection.md").read_text(encoding="utf-8")
 BACKBONES = {
-    "resnet18": lambda: resnet18.ResNet18(resnet18.ResNet18.Params(width=64, stem="imagenet")),
+    "resnet18": lambda: resnet.ResNet(resnet.ResNet.Params(width=64, stem="imagenet")),
     "resnet50": lambda: resnet50.ResNet50(resnet50.ResNet50.Params(image_size=32)),
 }
 
