@@ -132,14 +132,14 @@ def test_a_missing_encoder_is_an_error_that_lists_others(study):
     assert "there is no encoder elsewhere/x.safetensors: check its path" in refused("export", "elsewhere/x.safetensors")
     assert "holds no encoder: not run: `pretrained.weights`" in refused("export", "resnet50_paper")
     shutil.rmtree("models")
-    assert "run `dvc repro pretrain@cifar_aug`" in refused("embed", "../pictures")
+    assert "run `dvc repro pretrain@random`" in refused("embed", "../pictures", "-e", "random")
     said = refused("embed", "../pictures", "--encoder", "cifer_aug")
     assert "choose from random, imagenet_aug, cifar_aug, resnet50_paper" in said
 
 
 def test_outside_a_study_a_name_is_an_error(study, monkeypatch):
     monkeypatch.chdir(study.parent)
-    said = refused("embed", "pictures")
+    said = refused("embed", "pictures", "-e", "random")
     assert "no params.yaml here" in said and "give the path of a .safetensors file" in said
 
 
@@ -171,7 +171,8 @@ def test_predict_says_which_probes_there_are(study):
     assert "no dataset 'cifar10': choose from primary (primary pictures), transfer (transfer pictures)" in said
     assert "run `dvc repro linear_eval" in refused("predict", picture, "-e", "random")
     shutil.copy("models/embedded/cifar_aug.safetensors", "elsewhere.safetensors")
-    assert "its probes cannot be found" in refused("predict", picture, "-e", "elsewhere.safetensors")
+    said = refused("predict", picture, "-e", "elsewhere.safetensors")
+    assert "neither in a folder models/<study>/ nor beside elsewhere-probes.safetensors" in said
 
 
 def test_predict_takes_a_dataset_by_its_name(study):

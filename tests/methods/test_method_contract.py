@@ -208,6 +208,17 @@ def test_half_precision_trains_with_losses_in_full(name: str) -> None:
 
 
 @training
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_computes_the_loss_of_a_cpu(name: str) -> None:
+    made = tiny.method(name, num_images=IMAGES).train()
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        inputs = made.inputs(batch())
+        expected = made(inputs)["loss"]
+        loss = made.cuda()(tree_map(lambda x: x.cuda() if isinstance(x, Tensor) else x, inputs))["loss"]
+    torch.testing.assert_close(loss.cpu(), expected, rtol=1e-4, atol=1e-5)
+
+
+@training
 def test_forward_moves_batch_norm_statistics_alone(name: str) -> None:
     method = tiny.method(name, num_images=IMAGES).train()
     inputs = method.inputs(batch())

@@ -19,7 +19,7 @@ from vicreg.data import images
 from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifiers.linear import LinearClassifier
 from vicreg.io import weights
-from vicreg.serving import export
+from vicreg.serving import export, predict
 from vicreg.serving.classifier import ImageClassifier
 from vicreg.serving.model_card import model_card
 from vicreg.study import builders
@@ -287,3 +287,64 @@ def test_a_damaged_report_is_a_clear_error(tmp_path, content):
     paths.report("metrics.json").write_text(content)
     with pytest.raises(ValueError, match=r"metrics\.json is no metrics\.json of a study .*run `dvc repro report`"):
         card(paths.model("cifar_aug"))
+
+
+VICREG = {"method": {"name": "vicreg", "projector_width": 8}, "backbone": {"name": "resnet", "width": 8}}
+
+
+def test_half_precision_has_half_the_bytes_and_is_what_it_says(tmp_path):
+    file = tmp_path / "x.safetensors"
+    made = tiny.method(width=8).eval()
+    builders.save_method(file, made, Recipe.model_validate(RECIPE | VICREG))
+    export.export(file, tmp_path / "half", onnx=False, half=True)
+    copy = tmp_path / "half" / "x.safetensors"
+    encoder = builders.load_encoder(copy)
+    for name, value in made.encoder.state_dict().items():
+        rounded = value.half().float() if value.ndim > 1 else value
+        assert torch.equal(encoder.state_dict()[name], rounded), name
+    assert builders.describe(copy)["digest"] == {"encoder": weights.digest(encoder)}
+    assert builders.load_method(copy).embed(torch.zeros(2, 3, 32, 32)) is None  # and not by a projector drawn anew
+    assert copy.stat().st_size < 0.55 * sum(t.nbytes for t in made.encoder.state_dict().values())
+    assert "x.safetensors" in (tmp_path / "half" / "README.md").read_text()
+
+
+@pytest.fixture
+def with_probes(tmp_path, monkeypatch) -> Paths:
+    """A study with an encoder of numbers that float16 has, a small probe and a large one."""
+    paths = Paths("s", tmp_path)
+    encoder = save_encoder(paths.model("x"))
+    weights.round_to_half(encoder)
+    weights.save(paths.model("x"), {"encoder": encoder}, RECIPE)
+    small = LinearClassifier(torch.zeros(16), torch.ones(16), torch.randn(3, 16), torch.zeros(3))
+    large = LinearClassifier(torch.zeros(16), torch.ones(16), torch.randn(20_000, 16), torch.zeros(20_000))
+    about = {"encoder": "x", "weights": weights.digest(encoder)}
+    about |= {score: {"primary": {"linear": 0.5, "knn": 0.6}} for score in ("top1", "val_top1")}
+    probe_files.save(paths.probes("x"), {("primary", "linear"): small, ("primary", "knn"): large}, about)
+    labels = np.arange(100) % 3
+    for role in ("primary", "transfer"):
+        known = images.Images(PIXELS, labels, np.full(100, "train"), ("cat", "dog", "frog"), f"{role} pictures")
+        images.save(known, paths.data(role))
+    return paths
+
+
+def test_an_exported_encoder_predicts_without_its_study(with_probes, tmp_path):
+    paths = with_probes
+    expected = predict.load(paths.model("x"), "primary", "linear")[0].predict(PIXELS)
+    for half in (False, True):
+        folder = tmp_path / f"out-{half}"
+        lines = export.export(paths.model("x"), folder, onnx=False, half=half)
+        assert any("x-probes.safetensors: linear, for `vicreg predict`" in line for line in lines)
+        model, dataset = predict.load(folder / "x.safetensors", "primary pictures", "linear")
+        np.testing.assert_array_equal(model.predict(PIXELS), expected)
+        assert dataset.classes == ("cat", "dog", "frog") and model.about["top1"] == 0.5
+        with pytest.raises(ValueError, match="there is no probe 'knn' in"):
+            predict.load(folder / "x.safetensors", "primary", "knn")
+
+
+def test_probes_of_weights_that_half_precision_rounds_stay_behind(with_probes, tmp_path):
+    encoder = save_encoder(with_probes.model("x"), seed=1)
+    about = probe_files.describe(with_probes.probes("x")) | {"weights": weights.digest(encoder)}
+    probe = LinearClassifier(torch.zeros(16), torch.ones(16), torch.randn(3, 16), torch.zeros(3))
+    probe_files.save(with_probes.probes("x"), {("primary", "linear"): probe}, about)
+    export.export(with_probes.model("x"), tmp_path / "out", onnx=False, half=True)
+    assert not (tmp_path / "out" / "x-probes.safetensors").exists()

@@ -32,7 +32,8 @@ def load(encoder_file: Path, dataset: str, probe: str) -> tuple[ImageClassifier,
     if paths is None and not file.is_file():
         raise ValueError(f"{encoder_file} lies neither in a folder models/<study>/ nor beside {file.name}: no probes")
     if paths is None:
-        datasets = {role: Classes(**about) for role, about in probe_files.describe(file)["datasets"].items()}
+        about = probe_files.describe(file)["datasets"]
+        datasets = {role: Classes(**it | {"classes": tuple(it["classes"])}) for role, it in about.items()}
     else:
         file, datasets = paths.probes(encoder_file.stem), classes_of(paths)
     role = find_dataset(dataset, datasets)

@@ -41,7 +41,8 @@ def describe(path: Path) -> dict[str, Any]:
 def load_method(path: Path) -> Method:
     """Return the method in the file at `path`, in evaluation mode, its encoder and what it kept bit for bit as saved.
 
-    Raises ValueError for any other file, and for damaged weights.
+    What the file does not hold of it, as one of the encoder alone, is None. Raises ValueError for any other file, and
+    for damaged weights.
     """
     description = describe(path)
     digests = description.pop("digest", {})
@@ -51,6 +52,9 @@ def load_method(path: Path) -> Method:
             method = recipe.method_class()(Encoder(recipe.build_backbone()), recipe.method_params(), num_images=1)
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} describes no encoder that can be built ({error}): {RERUN}") from error
+    for name in method.kept:
+        if name not in digests:
+            setattr(method, name, None)
     return weights.load_parts(method.eval(), path, digests, RERUN)
 
 
