@@ -79,4 +79,4 @@ def test_the_page_shows_the_chapter() -> None:
 
     of = study()
     text = page.document(of, fakes.shown(of), study_figures(of))
-    assert 'id="judging"' in text and "44.0 ± 3.0" in text and "few labels, frozen" in text
+    assert 'id="judging"' in text and "44.0 ± 3.0" in text and ": fine-tuned" in text
