@@ -147,11 +147,7 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     parent = tmp_path_factory.mktemp("tiny")
     repository = Repository(parent / "repository", environment(parent))
     for name in listed.stdout.rstrip("\0").split("\0"):
-        if (
-            (HERE / name).is_file()
-            and name != "dvc.lock"
-            and not name.startswith(("reports/", "recipes/", "vicreg/shipped/"))
-        ):
+        if (HERE / name).is_file() and name != "dvc.lock" and not name.startswith(("reports/", "recipes/", "shipped/")):
             (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(HERE / name, repository.folder / name)
     make_tiny(repository.folder / "params.yaml")

@@ -215,6 +215,6 @@ def test_a_fraction_that_leaves_a_class_empty_stops_and_loses_nothing(study):
     before = study.result("judge-x").read_bytes()
     values = SETTINGS["judge"] | {"few_labels": SETTINGS["judge"]["few_labels"] | {"fractions": [0.01]}}
     study.settings("judge").write_text(yaml.dumps(values))
-    with pytest.raises(ValueError, match=r"classes without one: raise it in `few_labels\.fractions`"):
+    with pytest.raises(ValueError, match=r"classes fewer than two: raise it in `few_labels\.fractions`"):
         judge.main("x")
     assert study.result("judge-x").read_bytes() == before

@@ -22,7 +22,7 @@ def section(**changes: Any) -> FewLabels:
 
 
 def test_every_class_keeps_its_share():
-    for fraction, counts in ((1.0, [200, 100, 50]), (0.1, [20, 10, 5]), (0.05, [10, 5, 3]), (0.01, [2, 1, 1])):
+    for fraction, counts in ((1.0, [200, 100, 50]), (0.1, [20, 10, 5]), (0.05, [10, 5, 3]), (0.03, [6, 3, 2])):
         assert np.bincount(LABELS[draw(LABELS, fraction, seed=0)]).tolist() == counts
 
 
@@ -43,9 +43,15 @@ def test_each_image_is_drawn_equally_often():
     assert np.abs(deviation).max() < 4.5 and 0.9 < deviation.std() < 1.1
 
 
-def test_a_class_without_an_image_is_an_error():
-    with pytest.raises(ValueError, match=r"0\.009 of 350 labels leaves 1 of 3 classes without one: raise it"):
-        draw(LABELS, 0.009, seed=0)
+def test_a_class_with_fewer_than_two_images_is_an_error_or_left_out():
+    with pytest.raises(ValueError, match=r"0\.02 of 350 labels leaves 1 of 3 classes fewer than two: raise it"):
+        draw(LABELS, 0.02, seed=0)
+    features = blobs(count=40)
+    whole, small = few_labels.evaluate(features, section(fractions=[0.1, 1.0]), seed=0, device=CPU)
+    assert len(whole["top1"]) == 1 and "leaves 4 of 4 classes fewer than two" in small["left_out"]
+    assert few_labels.describe(small).startswith("left out: a fraction of 0.1")
+    with pytest.raises(ValueError, match=r"leaves 4 of 4 classes"):
+        few_labels.evaluate(features, section(fractions=[0.1]), seed=0, device=CPU)
 
 
 def test_scores_are_those_of_a_probe_on_the_draw():
@@ -65,12 +71,10 @@ def test_scores_are_those_of_a_probe_on_the_draw():
 def test_test_labels_choose_nothing():
     features = blobs(noise=2.0)
     other = replace(features, test_labels=(features.test_labels + 1) % 4)
-    p = section(fractions=[0.1])
-    [one], [two] = (few_labels.evaluate(it, p, seed=1, device=CPU) for it in (features, other))
-    probe = build("logistic", p.params)
-    rows = draw(features.train_labels, 0.1, 1)
-    list(probe.fit(features.train[rows], features.train_labels[rows], num_classes=4, seed=1, device=CPU))
-    assert probe.chosen["C"] in (0.1, 1.0) and one["top1"] != two["top1"]
+    p = section(params={"C": [0.0001, 0.01, 1.0], "folds": 3})
+    results = [few_labels.evaluate(it, p, seed=1, device=CPU) for it in (features, other)]
+    chosen = [[each["chosen"] for each in result] for result in results]
+    assert chosen[0] == chosen[1] and results[0][0]["top1"] != results[1][0]["top1"]
 
 
 def test_c_is_chosen_by_cross_validation_as_scikit_learn_does():

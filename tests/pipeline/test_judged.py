@@ -10,7 +10,6 @@ def test_a_row_is_judged_by_one_parameter(finished_study: Repository, tmp_path: 
     repository = finished_study.copy(tmp_path / "repository")
     params = repository.folder / "params.yaml"
     change(params, "judged", ["random"])
-    change(params, "few_labels.fractions", [1.0, 0.5])
     change(params, "few_labels.params", {"C": [0.1]})
     for key, value in {"fractions": [0.5], "draws": 1, "steps": 2, "batch_size": 8, "rates": [[0.1, 0.1]]}.items():
         change(params, f"fine_tuning.{key}", value)

@@ -27,7 +27,8 @@ def judged(top1: float) -> dict[str, Any]:
 
 
 def study(**changes: Any) -> Study:
-    return fakes.study(judging={"random": judged(0.5), "cifar_aug": judged(1.0), **changes})
+    params = {"few_labels": {"probe": "logistic"}, "fine_tuning": {"steps": 20, "batch_size": 8, "rates": [[0.1, 0.1]]}}
+    return fakes.study(judging={"random": judged(0.5), "cifar_aug": judged(1.0), **changes}, params=params)
 
 
 def test_few_labels_are_means_with_their_deviation_and_gain() -> None:
@@ -79,4 +80,4 @@ def test_the_page_shows_the_chapter() -> None:
 
     of = study()
     text = page.document(of, fakes.shown(of), study_figures(of))
-    assert 'id="judging"' in text and "44.0 ± 3.0" in text and ": fine-tuned" in text
+    assert 'id="judging"' in text and "44.0 ± 3.0" in text and "few labels, frozen" in text

@@ -1,5 +1,6 @@
 """What users name: encoders by name or file, and the images for them; else a message that says what there is."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from vicreg.io import yaml
 from vicreg.study.paths import Paths
 
 SUFFIX = ".safetensors"
-SHIPPED = Path(__file__).parents[1] / "shipped" / "cifar_aug.safetensors"  # comes with this package, see its README.md
+SHIPPED = Path(__file__).parents[2] / "shipped" / "cifar_aug.safetensors"  # a file of this repository, with its card
 
 
 def study_params() -> dict[str, Any]:
@@ -29,14 +30,16 @@ def complete(incomplete: str) -> list[str]:
 def resolve(encoder: str) -> Path:
     """The file of an encoder, given its name or path; raises ValueError that says what to do where there is none.
 
-    Where no study has an encoder of the name of the one that comes with this package, it is that one.
+    Where no study here has an encoder of the shipped one's name, it is that one, and a line says so.
     """
     from vicreg.study.builders import describe
 
     file, hint = Path(encoder), "check its path"
     if not encoder.endswith(SUFFIX):
-        here = Path("params.yaml").is_file() and Paths(study_params()["study"]).model(encoder).is_file()
+        study = study_params().get("study") if Path("params.yaml").is_file() else None
+        here = study is not None and Paths(str(study)).model(encoder).is_file()
         if encoder == SHIPPED.stem and not here and SHIPPED.is_file():
+            print(f"no study here has pretrained {encoder}: taking the one in {SHIPPED.parent}", file=sys.stderr)
             return SHIPPED
         params = study_params()
         file = Paths(params["study"]).model(encoder)

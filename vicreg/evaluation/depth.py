@@ -1,6 +1,6 @@
 """By depth: what a probe finds after each stage of a backbone, beside what it finds in the representation.
 
-As Kolesnikov, Zhai, Beyer, CVPR 2019, figure 6, who pool by maximum; here maps are averaged.
+As Kolesnikov, Zhai, Beyer, CVPR 2019, who pool by maximum; here maps are averaged.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def pool(maps: Tensor, size: int) -> Tensor:
     """Maps (N, C, H, W) as (N, C * h * w), averaged to a grid of at most `size` numbers.
 
     Height and width are halved in turn, the height first, until they are few enough: at 32 x 32 pixels the stages of a
-    ResNet-18 of width w have 8 x 8, 8 x 4, 4 x 4 and 4 x 2 cells, 64 w numbers each.
+    ResNet-18 of width w have 8 x 8, 4 x 8, 4 x 4 and 2 x 4 cells (height x width), 64 w numbers each.
     """
     channels, cells, axis = maps.shape[1], list(maps.shape[2:]), 0
     while channels * cells[0] * cells[1] > size and max(cells) > 1:

@@ -31,21 +31,34 @@ class FewLabels(Section):
 def draw(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Positions, ascending, of a fraction of each class of labels (N,), at random.
 
-    Of one seed, the images of a smaller fraction are among those of a larger one. Raises ValueError where a class would
-    keep no image.
+    Of one seed, the images of a smaller fraction are among those of a larger one. Raises ValueError where one is
+    `too_small`.
     """
+    if reason := too_small(labels, fraction):
+        raise ValueError(reason)
     ranks, random = np.empty(len(labels), np.int64), np.random.default_rng(seed)
-    names, counts = np.unique(labels, return_counts=True)
-    sizes = np.floor(counts * fraction + 0.5).astype(np.int64)
-    if empty := int((sizes == 0).sum()):
-        raise ValueError(
-            f"a fraction of {fraction:g} of {len(labels):,} labels leaves {empty} of {len(names)} classes without one: "
-            "raise it in `few_labels.fractions` and `fine_tuning.fractions`, or take more images"
-        )
+    names, sizes = class_sizes(labels, fraction)
     for name in names:
         members = np.flatnonzero(labels == name)
         ranks[random.permutation(members)] = np.arange(len(members))
     return np.flatnonzero(ranks < sizes[np.searchsorted(names, labels)])
+
+
+def class_sizes(labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """The classes in labels (N,), ascending, and how many images a fraction of each is, rounded."""
+    names, counts = np.unique(labels, return_counts=True)
+    return names, np.floor(counts * fraction + 0.5).astype(np.int64)
+
+
+def too_small(labels: np.ndarray, fraction: float) -> str | None:
+    """Why nothing can be chosen inside this fraction of labels (N,): a class would have fewer than two; or None."""
+    names, sizes = class_sizes(labels, fraction)
+    if not (few := int((sizes < 2).sum())):
+        return None
+    return (
+        f"a fraction of {fraction:g} of {len(labels):,} labels leaves {few} of {len(names)} classes fewer than two: "
+        "raise it in `few_labels.fractions` and `fine_tuning.fractions`, or take more images"
+    )
 
 
 def draws(labels: np.ndarray, fraction: float, count: int, seed: int) -> list[np.ndarray]:
@@ -56,17 +69,26 @@ def draws(labels: np.ndarray, fraction: float, count: int, seed: int) -> list[np
 def evaluate(features: FeatureSet, p: FewLabels, *, seed: int, device: torch.device) -> list[dict[str, Any]]:
     """Train the probe on each draw of each fraction, and test it on all test features.
 
-    Returns for each fraction, the largest first, `fraction`, `images`, `top1` and `top5` of each draw, and the
-    `seconds`. Whatever the probe chooses it chooses inside the draw.
+    Returns for each fraction, the largest first, `fraction`, `images`, `top1` and `top5` of each draw, the `seconds`,
+    and what the probe chose itself, inside each draw, `chosen`; or, of one that is too small, `left_out`, the reason.
+    Raises ValueError where all are.
     """
-    results, num_classes, labels = [], len(features.classes), features.train_labels
+    results: list[dict[str, Any]] = []
+    num_classes, labels = len(features.classes), features.train_labels
+    reasons = {fraction: too_small(labels, fraction) for fraction in p.fractions}
+    if all(reasons.values()):
+        raise ValueError("; ".join(filter(None, reasons.values())))
     for fraction in sorted(p.fractions, reverse=True):
-        start, scores = time.perf_counter(), []
+        if reason := reasons[fraction]:
+            results.append({"fraction": fraction, "left_out": reason})
+            continue
+        start, scores, choices = time.perf_counter(), [], []
         for rows in (chosen := draws(labels, fraction, p.draws, seed)):
             probe, part = build(p.probe, p.params), (features.train[rows], labels[rows])
             *_, classifier = probe.fit(*part, num_classes=num_classes, seed=seed, device=device)
             scores.append(accuracies(classifier.predict(features.test, device), features.test_labels))
-        results.append(summary(fraction, chosen, scores, start))
+            choices.append(probe.chosen)
+        results.append({**summary(fraction, chosen, scores, start), "chosen": choices})
     return results
 
 
@@ -85,4 +107,6 @@ def summary(
 
 def describe(result: Mapping[str, Any]) -> str:
     """A line on one fraction for a person."""
+    if "left_out" in result:
+        return f"left out: {result['left_out']}"
     return f"{result['images']:,} labels: top-1 {', '.join(f'{score:.1%}' for score in result['top1'])}"

@@ -9,11 +9,11 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -21,7 +21,7 @@ from vicreg.augment.policy import Policy
 from vicreg.augment.views import make_views
 from vicreg.data.images import Images
 from vicreg.engine.loop import autocast
-from vicreg.evaluation.few_labels import Fractions, draws, summary
+from vicreg.evaluation.few_labels import Fractions, draws, summary, too_small
 from vicreg.evaluation.metrics import accuracies, topk
 from vicreg.io.section import Count, Fraction, NonNegative, Probability, Section
 
@@ -44,6 +44,12 @@ class FineTuning(Section):
     scale_min: Fraction
     flip: Probability
 
+    @model_validator(mode="after")
+    def layers_learn(self) -> Self:
+        if not all(layer > 0 for _, layer in self.rates):
+            raise ValueError("rates: the second of each pair, of the layer, must be above 0")
+        return self
+
 
 class Classified(nn.Module):
     """An encoder with a linear layer: images (N, 3, H, W) -> scores (N, C)."""
@@ -65,7 +71,7 @@ class Classified(nn.Module):
         self.eval()
         parts = np.split(positions, range(500, len(positions), 500))
         scores = [self(torch.from_numpy(pixels[part]).to(device).permute(0, 3, 1, 2)) for part in parts]
-        return topk(torch.cat(scores).cpu().numpy())
+        return topk(torch.cat(scores).nan_to_num().cpu().numpy())  # of a network that diverged, too
 
 
 def fine_tune(
@@ -84,7 +90,7 @@ def fine_tune(
     images: (N, 3, H, W) uint8, labels: (N,) int64, both on the device. rates: of the encoder and of the layer.
     """
     device = images.device
-    network = Classified(copy.deepcopy(encoder), num_classes, torch.Generator().manual_seed(seed)).to(device)
+    network = Classified(copy.deepcopy(encoder.to(device)), num_classes, torch.Generator().manual_seed(seed)).to(device)
     network.to(memory_format=torch.channels_last)
     parts = zip((network.encoder, network.layer), rates, strict=True)
     groups = [{"params": list(part.parameters()), "lr": lr} for part, lr in parts if lr]
@@ -130,6 +136,8 @@ def evaluate(
     what `few_labels.evaluate` does, and the `rates`.
     """
     train, test = subsets
+    if reason := too_small(images.labels[train], min(p.fractions)):
+        raise ValueError(reason)
     pixels, labels, num_classes = images.pixels, images.labels, len(images.classes)
 
     def tuned(rows: np.ndarray, rates: Any) -> Classified:

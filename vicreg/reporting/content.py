@@ -37,12 +37,17 @@ def content(study: Study) -> dict[str, Any]:
         "pair_losses": {name: tables.pair_losses(rows) for name, rows in study.by_method(computed).items()},
         "explanations": [escape(text) for text in dict.fromkeys(entry["explanation"] for entry in computed.values())],
         "judging": judging.chapter(study),
-        "judging_words": say("judged"),
+        "judging_words": judged_words(study),
         "seconds": tables.seconds(study),
         "commands": reproduce.commands(study, overrides),
         "reproducible": say("reproducible", study.commit, overrides),
         "facts": [line.split("\t", 1) for line in facts.render(study=study).splitlines()],
     }
+
+
+def judged_words(study: Study) -> str:
+    """How the rows in `judged` were judged; "" where there are none."""
+    return say("judged", study.params["few_labels"], study.params["fine_tuning"]) if study.judging else ""
 
 
 def result(study: Study, dataset: Dataset) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def results(study: Study, dataset: Dataset) -> Iterator[dict[str, Any]]:
         if dataset.role == "primary":
             ways[TUNED] = entry["fine_tune"].get("fractions", ())
         for way, fractions in ways.items():
-            for each in fractions:
+            for each in (it for it in fractions if "left_out" not in it):
                 draws, record = each["top1"], {"encoder": row, "dataset": dataset.name, "way": way, **each}
                 record |= {"draws": len(draws), "top1": fmean(draws), "top5": fmean(each["top5"])}
                 yield record | ({"top1_std": stdev(draws)} if len(draws) > 1 else {})

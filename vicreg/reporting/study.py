@@ -127,7 +127,7 @@ def gather(settings: dict[str, Any], data: Mapping[str, Images], split: Split, c
         name=settings["study"],
         **{key: settings[key] for key in ("sizes", "protocol", "seed", "params")},
         datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
-        seconds=_seconds(paths, {"", *rows, *ROLES}),
+        seconds=_seconds(paths, {"", *rows, *ROLES}, settings["judged"]),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         commit=commit,
         judging=_judging(paths, settings["judged"]),
@@ -148,10 +148,11 @@ def _judging(paths: Paths, rows: list[str]) -> Results:
     return {row: {stage: results[row] for stage, results in parts.items()} for row in rows}
 
 
-def _seconds(paths: Paths, current: set[str]) -> list[dict[str, Any]]:
-    """Read the seconds of all stages but those of rows and roles that the study no longer has."""
-    files = sorted(paths.result("seconds/any").parent.glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.stem.partition("-")[2] in current]
+def _seconds(paths: Paths, current: set[str], judged: list[str]) -> list[dict[str, Any]]:
+    """Read the seconds of all stages but those of rows and roles that the study no longer has, or no longer judges."""
+    files = {file: file.stem.partition("-") for file in sorted(paths.result("seconds/any").parent.glob("*.json"))}
+    now = [f for f, (stage, _, name) in files.items() if name in (judged if stage in JUDGES else current)]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in now]
 
 
 def describe(images: Images, role: str, key: str, split: Split) -> Dataset:

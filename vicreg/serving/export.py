@@ -17,7 +17,7 @@ from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
 from vicreg.serving.predict import classes_of, exported_probes
 from vicreg.study import builders
-from vicreg.study.paths import study_of
+from vicreg.study.paths import ROLES, study_of
 
 OPSET = 20  # of ONNX; onnxruntime 1.17 and newer know it
 ATOL = 1e-4  # how far ONNX may be from PyTorch, of the largest number where that exceeds 1
@@ -40,6 +40,8 @@ def export(model: Path, folder: Path, *, onnx: bool = True, half: bool = False) 
     copy, config, onnx_file, card = (folder / f for f in (model.name, "config.json", f"{model.stem}.onnx", "README.md"))
     if card.exists() and not copy.exists():
         raise ValueError(f"{folder} holds a README.md, and no {copy.name} of an earlier export: name another folder")
+    if half and copy.absolute() == model.absolute():
+        raise ValueError(f"{folder} holds the encoder itself, which half precision would replace: name another folder")
     if half:
         method = builders.load_method(model)
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +72,13 @@ def export(model: Path, folder: Path, *, onnx: bool = True, half: bool = False) 
 def export_probes(model: Path, copy: Path, recipe: dict[str, Any]) -> list[str]:
     """Write the small probes of the encoder's study that were trained on these very weights, beside its copy."""
     paths, file = study_of(model), exported_probes(copy)
+    if copy.absolute() != model.absolute():
+        file.unlink(missing_ok=True)  # of other weights perhaps
     about = probe_files.describe(paths.probes(model.stem)) if paths and paths.probes(model.stem).is_file() else {}
     if about.get("weights") != weights.identity(recipe) or paths is None:
         return []
+    if not all((paths.data(role) / "about.json").is_file() for role in ROLES):
+        return ["no probes: the datasets of the study, whose classes they know, are not here (`dvc pull` fetches them)"]
     names = [tuple(name.split("/")) for name in about["classifiers"]]
     classifiers = {name: probe_files.load(paths.probes(model.stem), *name) for name in names}
     size = {name: sum(t.nbytes for t in probe.state_dict().values()) for name, probe in classifiers.items()}

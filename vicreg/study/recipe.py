@@ -157,7 +157,8 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     for role, name in datasets.items():
         about = {"dataset": name, "source": sources[role], "params": p.source_params(name).model_dump()}
         settings[f"download-{role}"] = {**about, "fraction": max(fractions.values()), **seed}
-        members[f"download-{role}"] = [plugins.module_name("sources", sources[role])]
+        parts = [str(part.get("source")) for part in p.datasets[name].get("parts", {}).values()]  # of joined datasets
+        members[f"download-{role}"] = [plugins.module_name("sources", source) for source in (sources[role], *parts)]
     for name, values in settings.items():
         code = code_digest.digest(f"stages.{name.partition('-')[0]}", *members.get(name, ()))
         settings[name] = {**values, "code": code}

@@ -12,7 +12,7 @@ from vicreg.reporting.judging import DEPTH, FEW, TUNED, of_way
 from vicreg.reporting.markdown import count, percent
 from vicreg.reporting.study import Dataset, Study
 
-TITLES = {DEPTH: "by depth", FEW: "frozen", TUNED: "fine-tuned"}
+TITLES = {DEPTH: "linear probe by depth", FEW: "few labels, frozen", TUNED: "few labels, fine-tuned"}
 Records = dict[str, list[dict[str, Any]]]
 
 
@@ -42,9 +42,9 @@ def _depth(axes: Axes, records: Records, styles: dict[str, style.Style]) -> None
     for row, each in records.items():
         axes.plot(range(len(each)), [100 * r["top1"] for r in each], **styles[row].line(len(each)))
     axes.set_xticks(
-        range(len(stages)), [stage.removeprefix("stage ").replace("representation", "all") for stage in stages]
+        range(len(stages)), [stage.removeprefix("stage ").replace("representation", "y") for stage in stages]
     )
-    axes.set_xlabel("stages of the backbone; all: representation")
+    axes.set_xlabel("stage of the backbone; y: the representation")
     axes.set_ylabel("top-1 (%)")
 
 
