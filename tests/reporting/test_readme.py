@@ -39,7 +39,7 @@ def replaced(readme: str, study: str, metrics: dict[str, Any]) -> str:
     return f"{before}{begin}\n\n{results(metrics)}\n\n{END}{rest.partition(END)[2]}"
 
 
-@pytest.mark.parametrize("study", ["cifar_small", "cifar_methods"])
+@pytest.mark.parametrize("study", ["cifar", "cifar_small", "cifar_methods"])
 def test_the_result_table_is_made_from_the_committed_report(study):
     metrics = json.loads((ROOT / f"reports/{study}/metrics.json").read_text(encoding="utf-8"))
     expected = replaced(README, study, metrics)
