@@ -23,7 +23,7 @@ def judging(study: Study) -> PanelFigure:
     legend = {row: styles[row].line(1) for row in study.judging}
     size = (4.1, 3.0)
     return PanelFigure(
-        "By depth and with few labels", panels, "`judged` names no row", height=2.8, size=size, legend=legend
+        "By depth and with few labels", panels, "`judged` names no row", columns=2, height=2.8, size=size, legend=legend
     )
 
 
@@ -44,7 +44,7 @@ def _depth(axes: Axes, records: Records, styles: dict[str, style.Style]) -> None
     axes.set_xticks(
         range(len(stages)), [stage.removeprefix("stage ").replace("representation", "y") for stage in stages]
     )
-    axes.set_xlabel("stage of the backbone; y: the representation")
+    axes.set_xlabel("stage of the backbone (y: the representation)")
     axes.set_ylabel("top-1 (%)")
 
 
