@@ -35,7 +35,7 @@ def overrides(study: Study) -> list[str] | None:
     return [
         f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
         for key, value in _flat(now)
-        if (before[key] != value if key in before else value is not None)
+        if (before[key] != value if key in before else value is not None and (value != {} or "." in key))
     ]
 
 
