@@ -1,5 +1,6 @@
 """More ways to judge: tables and figure of results by depth, with few labels, by fine-tuning."""
 
+from io import StringIO
 from statistics import mean, stdev
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_the_best_stage_is_not_chosen_by_test_images() -> None:
 
 
 def test_the_data_file_holds_every_number() -> None:
-    frame = pd.read_csv(pd.io.common.StringIO(judging.as_csv(study())))
+    frame = pd.read_csv(StringIO(judging.as_csv(study())))
     assert list(frame.columns) == list(judging.COLUMNS) and len(frame) == 2 * (3 + 2 + 2 + 3 + 2)
     [line] = frame.query("encoder == 'cifar_aug' and way == 'fine-tuning' and images == 6").to_dict("records")
     assert (line["top1"], line["top1_std"]) == pytest.approx((mean(DRAWS), stdev(DRAWS)))

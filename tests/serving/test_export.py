@@ -317,7 +317,7 @@ def with_probes(tmp_path, monkeypatch) -> Paths:
     weights.save(paths.model("x"), {"encoder": encoder}, RECIPE)
     small = LinearClassifier(torch.zeros(16), torch.ones(16), torch.randn(3, 16), torch.zeros(3))
     large = LinearClassifier(torch.zeros(16), torch.ones(16), torch.randn(20_000, 16), torch.zeros(20_000))
-    about = {"encoder": "x", "weights": weights.digest(encoder)}
+    about: dict[str, Any] = {"encoder": "x", "weights": weights.digest(encoder)}
     about |= {score: {"primary": {"linear": 0.5, "knn": 0.6}} for score in ("top1", "val_top1")}
     probe_files.save(paths.probes("x"), {("primary", "linear"): small, ("primary", "knn"): large}, about)
     labels = np.arange(100) % 3

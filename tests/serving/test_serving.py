@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +201,9 @@ def test_the_best_probe_is_the_first_of_the_highest() -> None:
 
 def test_the_likeliest_classes_are_named_first(tmp_path: Path) -> None:
     model, pixels = classify(tmp_path), TEST.pixels[:3]
-    said = predict.predict(model, replace(IMAGES, synthetic=True), pixels, ["a.png", "b.png", "c.png"], 3)
+    said = predict.predict(
+        model, predict.Classes(IMAGES.name, IMAGES.classes, True), pixels, ["a.png", "b.png", "c.png"], 3
+    )
     for name, row in zip(("a.png", "b.png", "c.png"), model.predict(pixels), strict=True):
         lines = [f"  {100 * row[label]:5.1f} %  {CLASSES[label]}" for label in np.argsort(row)[::-1][:3]]
         assert "\n".join([name, *lines]) in said
