@@ -55,9 +55,9 @@ def test_with_rate_zero_it_is_a_linear_layer_on_frozen_representations():
 
 
 def test_a_copy_learns_and_the_encoder_stays():
-    encoder, (pixels, labels) = tiny.encoder().eval(), learnable()
+    encoder, (pixels, labels) = tiny.method(width=4).encoder.eval(), learnable()
     before, images = weights.digest(encoder), tensors(pixels, labels)
-    tuned = fine_tune(encoder, *images, section(steps=60), (0.05, 0.1), num_classes=3, seed=0)
+    tuned = fine_tune(encoder, *images, section(steps=120), (0.05, 0.1), num_classes=3, seed=0)
     assert weights.digest(encoder) == before and not encoder.training
     assert all(not torch.equal(*pair) for pair in zip(encoder.parameters(), tuned.encoder.parameters(), strict=True))
     statistics = (dict(it.named_buffers())["backbone.bn1.running_mean"] for it in (encoder, tuned.encoder))

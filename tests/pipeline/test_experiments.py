@@ -181,7 +181,10 @@ def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: 
 def test_an_unknown_study_is_told_last(finished_study: Repository, tmp_path: Path) -> None:
     copy = finished_study.copy(tmp_path / "repository")
     lines = copy.dvc("exp", "run", "--set-param", "study=nope", fails=True).strip().splitlines()
-    assert "study = 'nope': allowed are cifar, cifar_methods, cifar_short, cifar_small, embedded" in lines[-3]
+    assert (
+        "study = 'nope': allowed are cifar, cifar100, cifar_both, cifar_methods, cifar_short, cifar_small, embedded"
+        in lines[-3]
+    )
 
 
 def test_a_fraction_of_any_size_can_be_drawn(finished_study: Repository, tmp_path: Path) -> None:
