@@ -81,7 +81,7 @@ def test_batches_are_whole_passes_in_new_orders():
     assert rows[0] != rows[2]
 
 
-def test_rates_are_chosen_on_a_fifth_of_the_first_draw():
+def test_a_fifth_of_each_class_is_held_out():
     labels = np.repeat([0, 1], [15, 10])
     fit, judge = divide(np.arange(25), labels, seed=0)
     assert sorted([*fit, *judge]) == list(range(25)) and np.bincount(labels[judge]).tolist() == [3, 2]
@@ -98,6 +98,11 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
     [result] = fine_tuning.evaluate(encoder, images, (train, test), p, **options)
     assert result["images"] == 30 and len(result["top1"]) == 2
     assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
+    fit, judge = (train[part] for part in divide(draw(labels[train], 0.5, 2), labels[train], 2))
+    for rates in p.rates:
+        tuned = fine_tune(encoder, *tensors(pixels[fit], labels[fit]), p, rates, num_classes=3, seed=2)
+        right = tuned.predict(pixels, judge, tiny.CPU)[:, 0] == labels[judge]
+        assert result["held_out_top1"][str(rates)] == right.mean()
     for n, score in enumerate(result["top1"]):
         rows = train[draw(labels[train], 0.5, 2 + n)]
         tuned = fine_tune(encoder, *tensors(pixels[rows], labels[rows]), p, result["rates"], num_classes=3, seed=2)
