@@ -100,7 +100,7 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
     assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
     fit, judge = (train[part] for part in divide(draw(labels[train], 0.5, 2), labels[train], 2))
     for rates in p.rates:
-        tuned = fine_tune(encoder, *tensors(pixels[fit], labels[fit]), p, rates, num_classes=3, seed=2)
+        tuned = fine_tune(encoder, *tensors(pixels[fit], labels[fit]), p, (rates[0], rates[1]), num_classes=3, seed=2)
         right = tuned.predict(pixels, judge, tiny.CPU)[:, 0] == labels[judge]
         assert result["held_out_top1"][str(rates)] == right.mean()
     for n, score in enumerate(result["top1"]):
