@@ -1,7 +1,7 @@
 """Image pairs per second of pretraining: our engine against the standard loop, on the same model, batch and data.
 
 The standard loop is what people write: torchvision's transforms on PIL images in a DataLoader's workers (their best
-number), normalised there, one forward pass per view, plain Adam, in float32 and under autocast.
+number), one forward pass per view, the recipe's optimizer and schedule, in float32 and under autocast.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from vicreg.augment.policy import Policy
 from vicreg.augment.views import make_views
 from vicreg.engine import devices, loop
 from vicreg.engine.loader import Loader
+from vicreg.engine.optimizers import build_optimizer, build_schedule
 from vicreg.jobs import trainer
 from vicreg.methods.vicreg import objective
 from vicreg.study import builders, params, recipe
@@ -43,9 +44,15 @@ class Pairs(Dataset):
 
 
 def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
-    """Return a function that trains one epoch in the standard loop and returns how many pairs that was."""
+    """Return a function that trains one epoch in the standard loop and returns how many pairs that was.
+
+    Its attribute `encoder` is what learns.
+    """
+    assert row.optimizer and row.schedule
     method: Any = builders.build_method(row, pixels, np.arange(len(pixels))).to(device)
-    optimizer = torch.optim.Adam(method.parameters(), lr=1e-4)
+    optimizer = build_optimizer(method, row.optimizer, row.batch_size)
+    factor = build_schedule(row.schedule, len(pixels) // row.batch_size, row.epochs)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     loader: DataLoader = DataLoader(
         Pairs(pixels, row.view_policy()),
         row.batch_size,
@@ -57,6 +64,7 @@ def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int
     )
 
     def epoch() -> int:
+        method.train()
         for first, second in loader:
             with loop.autocast(device, dtype):
                 a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
@@ -64,14 +72,16 @@ def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            scheduler.step()
         loss.item()  # waits for the device
         return len(loader) * row.batch_size
 
+    epoch.encoder = method.encoder  # type: ignore[attr-defined]
     return epoch
 
 
 def engine(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable:
-    """Return a function that trains one epoch in ours."""
+    """Return a function that trains one epoch in ours; its attribute `encoder` is what learns."""
     positions, size = np.arange(len(pixels)), row.batch_size
     state = trainer.build_state(row, pixels, positions, device)
     epochs = trainer.run(row, state, Loader(pixels, positions, device))
@@ -80,6 +90,7 @@ def engine(row: Recipe, pixels: np.ndarray, device: torch.device) -> Callable:
         next(epochs)
         return len(pixels) // size * size
 
+    epoch.encoder = state.method.encoder  # type: ignore[attr-defined]
     return epoch
 
 

@@ -453,3 +453,25 @@ def test_an_impossible_policy_is_an_error_that_names_it(values, message):
 def test_a_policy_comes_back_from_plain_values():
     assert Policy.model_validate(ALL_ON.model_dump(mode="json")) == ALL_ON
     assert Policy.model_validate(ALL_ON) == ALL_ON
+
+
+def test_views_grow_with_the_training() -> None:
+    policy = Policy(scale_min=0.2, sizes=((0.25, 16), (0.5, 24)))
+    assert [policy.size_at(progress) for progress in (0.0, 0.2, 0.25, 0.49, 0.5, 1.0)] == [None, None, 16, 16, 24, 24]
+    images, n = random_images(10), 10
+
+    def views(policy: Policy, progress: float, **options: Any) -> Tensor:
+        batch = Batch(images, torch.arange(n), slice(0, n), n, policy, seeded(), progress=progress)
+        return batch.views(2, **options)
+
+    plain = policy.model_copy(update={"sizes": ()})
+    assert torch.equal(views(policy, 0.1), views(plain, 0.0))
+    assert torch.equal(views(policy, 0.3), views(plain, 0.0, size=16))
+    assert torch.equal(views(policy, 0.7), views(plain, 0.0, size=24))
+    assert views(policy, 0.7, size=12).shape == (20, 3, 12, 12)
+
+
+@pytest.mark.parametrize("sizes", [[[0.5, 16], [0.2, 24]], [[0, 16], [0, 24]], [[0, 2]], [[2, 16]], [[0]]])
+def test_sizes_that_are_no_steps_of_a_training_are_refused(sizes: Any) -> None:
+    with pytest.raises(ValueError, match="sizes"):
+        Policy.model_validate({"sizes": sizes})

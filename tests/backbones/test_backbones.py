@@ -26,6 +26,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # a member and changes of i
     "resnet-version-2": ("resnet", {"version": 2}),
     "resnet-version-2-50": ("resnet", {"depth": 50, "version": 2}),
     "resnet-without-relu": ("resnet", {"version": 2, "relu": False, "stem": "imagenet"}),
+    "resnet-blocks": ("resnet", {"blocks": [1, 2, 1], "stem": "strided"}),
     "resnet-size": ("resnet", {"size": 6}),
     "revnet-without-relu": ("revnet", {"relu": False, "stem": "imagenet"}),
     "revnet-size": ("revnet", {"size": 6}),
@@ -279,6 +280,20 @@ def test_initial_weights_have_he_s_variance(name: str) -> None:
     for weight in (module.weight.detach() for module in convolutions if module.weight.numel() > 50_000):
         fan_out = weight.shape[0] * weight[0, 0].numel()
         assert float(weight.std()) == pytest.approx(np.sqrt(2 / fan_out), rel=0.02)
+
+
+def test_a_network_of_fewer_blocks_is_a_part_of_torchvisions() -> None:
+    from torchvision import models
+
+    theirs = models.resnet18()
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, 2, 1, bias=False), nn.Identity()
+    theirs.fc = theirs.layer4 = nn.Identity()
+    ours = ResNet(ResNet.Params(width=64, blocks=[2, 2, 2], stem="strided"))
+    ours.load_state_dict(theirs.state_dict())
+    assert ours.num_features == 256
+    x = noise(2, 3, 24, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
 
 
 def test_version_1_without_its_relu_is_refused() -> None:

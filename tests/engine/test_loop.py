@@ -197,3 +197,19 @@ def test_bfloat16_trains_close_to_float32() -> None:
 def test_a_forward_without_a_loss_is_one_clear_error(outputs: Any, got: str) -> None:
     with pytest.raises(TrainingError, match=rf"Method\.forward returned {got}; it must return one that has a `loss`"):
         loss_of(outputs, Method(tiny.encoder(), None, num_images=1))
+
+
+def test_views_have_the_size_of_their_share_of_the_training() -> None:
+    class Sized(Scripted):
+        def forward(self, inputs: Any) -> dict[str, torch.Tensor]:
+            self.calls = [*self.calls, inputs.shape[-1]]
+            return {"loss": self.weight.sum()}
+
+        def before_step(self, progress: float) -> None: ...
+
+        def after_step(self, outputs: dict[str, torch.Tensor], progress: float) -> None: ...
+
+    method = Sized([])
+    settings = tiny.config(3, 4, Policy(sizes=((0.0, 8), (0.5, 16), (0.8, 32))))
+    tiny.run(tiny.state(method, "sgd", 0.1), tiny.loader(tiny.pixels(8)), settings)
+    assert [c for c in method.calls if isinstance(c, int) and not isinstance(c, bool)] == [8, 8, 8, 16, 16, 32]

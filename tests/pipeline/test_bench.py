@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import Repository
 
 from bench import Rate, interleave, ratio
+from bench.learning import race
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,3 +51,39 @@ def test_a_benchmark_writes_its_figures(tmp_path, name, options, keys):
     figures = json.loads(file.read_text())
     assert keys <= figures.keys()
     assert figures["n"] == 1 and "torch" in figures["hardware"]
+
+
+def test_who_has_trained_the_least_trains_the_next_epoch():
+    turns: list[str] = []
+
+    def train(name: str, seconds: float) -> None:
+        turns.append(name)
+        time.sleep(seconds)
+
+    candidates = {"quick": lambda: train("quick", 0.02), "slow": lambda: train("slow", 0.07)}
+    curves = race(candidates, {"quick": 5, "slow": 2}, lambda epoch: len(turns))
+    assert turns[:6] == ["quick", "slow", "quick", "quick", "quick", "slow"]
+    assert [len(curve) for curve in curves.values()] == [6, 3]
+    assert [top1 for _, top1 in curves["slow"]] == [0, 2, 6]
+    seconds = [seconds for seconds, _ in curves["slow"]]
+    assert seconds[0] == 0 and 0.07 <= seconds[1] <= seconds[2] - 0.07
+
+
+def test_the_standard_loop_learns_on_the_clock_of_ours(finished_study: Repository, tmp_path: Path):
+    """On the study's own images, from a folder where it lies."""
+    options = [
+        "--seconds",
+        "0.1",
+        "--workers",
+        "0",
+        "--json",
+        str(tmp_path / "figures.json"),
+        "--figure",
+        str(tmp_path / "a"),
+    ]
+    finished_study.run(sys.executable, "-m", "bench.learning", *options)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert list(figures["curves"]) == ["cifar_aug", "cifar_aug in the standard loop"]
+    for curve in figures["curves"].values():
+        assert len(curve) > 1 and curve[0][0] == 0 and all(0 <= top1 <= 1 for _, top1 in curve)
+    assert (tmp_path / "a.svg").is_file() and (tmp_path / "a.png").is_file()

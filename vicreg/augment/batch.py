@@ -21,6 +21,7 @@ class Batch:
         policy: how views are drawn.
         generator: in the same state in every process; on the device of the images.
         compiled: whether the operators of views are translated by torch.compile.
+        progress: the share of the training that is done.
     """
 
     images: Tensor
@@ -30,6 +31,7 @@ class Batch:
     policy: Policy
     generator: torch.Generator
     compiled: bool = False
+    progress: float = 0.0
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform numbers (n, *shape) in [0, 1), a row for each image: drawn for the whole batch, then cut."""
@@ -42,8 +44,9 @@ class Batch:
     def views(self, count: int, *, size: int | None = None, policy: Policy | None = None) -> Tensor:
         """Draw `count` views of each image, by the batch's policy or another; see `views.make_views`.
 
-        size: pixels of their sides; by default those of the images.
+        size: pixels of their sides; by default what the policy says now.
         Returns (count * n, 3, H, W) float32 in [0, 1]: the first view of each image, then the second of each, ...
         """
         whole: Any = {"of": self.size, "rows": self.rows, "compiled": self.compiled}
+        size = size or self.policy.size_at(self.progress)
         return make_views(self.images, policy or self.policy, self.generator, count=count, size=size, **whole)

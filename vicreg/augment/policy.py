@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vicreg.io.section import Fraction, NonNegative, Positive, Probability, Section
+from vicreg.io.section import MAX_INT, Fraction, NonNegative, Positive, Probability, Section
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as torchvision's ColorJitter numbers them
 
@@ -34,6 +34,9 @@ class Policy(Section):
         blur_sigma: its standard deviation in pixels is drawn from the first to the second number.
         solarize: probability of inverted bright pixels, for the first and the second view.
         solarize_threshold: pixels at or above it are inverted, in [0, 1].
+        sizes: pixels of a view's sides, each from a share of the training on, as in ((0, 16), (0.6, 24)); those of the
+            image before the first share, and where there is none. Small views cost less, and come first (progressive
+            resizing: Howard, Training Imagenet in 3 hours, fast.ai, 2018).
     """
 
     scale_min: Fraction = 1.0
@@ -53,6 +56,7 @@ class Policy(Section):
     blur_sigma: tuple[Positive, Positive] = (0.1, 2.0)
     solarize: tuple[Probability, Probability] = (0.0, 0.0)
     solarize_threshold: Probability = 0.5
+    sizes: tuple[tuple[Probability, Annotated[int, Field(ge=4, le=MAX_INT)]], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -60,7 +64,11 @@ class Policy(Section):
         """YAML has lists where Python has pairs."""
         if not isinstance(values, dict):
             return values
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+        def as_tuple(value: Any) -> Any:
+            return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+        return {key: as_tuple(value) for key, value in values.items()}
 
     @model_validator(mode="after")
     def ranges_are_ordered(self) -> Self:
@@ -71,7 +79,14 @@ class Policy(Section):
             raise ValueError(f"blur_sigma = {list(self.blur_sigma)} must be [least, most]")
         if self.blur_kernel % 2 == 0:
             raise ValueError(f"blur_kernel = {self.blur_kernel} must be odd")
+        shares = [share for share, _ in self.sizes]
+        if shares != sorted(set(shares)):
+            raise ValueError(f"sizes = {[list(pair) for pair in self.sizes]} must be [share, pixels], shares ascending")
         return self
+
+    def size_at(self, progress: float) -> int | None:
+        """Pixels of a view's sides when this share of the training is done; None for those of the image."""
+        return next((size for share, size in reversed(self.sizes) if progress >= share), None)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""ResNets of 18, 34, 50 or 101 layers, version 1 or 2, with a stem for small images or the one for ImageNet.
+"""ResNets of 18, 34, 50 or 101 layers, or of other blocks, version 1 or 2, with stems for small and for large images.
 
 Version 1: He et al., Deep Residual Learning for Image Recognition, CVPR 2016; layers and names as in torchvision, with
 the stride in a bottleneck's 3x3 convolution. Version 2: He et al., Identity Mappings in Deep Residual Networks, ECCV
@@ -7,11 +7,12 @@ the stride in a bottleneck's 3x3 convolution. Version 2: He et al., Identity Map
 """
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from vicreg.io.section import Count
 from vicreg.nn.staged import StagedBackbone, Stem, convolution, each_output, first_layers, norm_relu
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # of each stage, by depth
@@ -90,15 +91,21 @@ def bottleneck(inputs: int, width: int, stride: int) -> PreActivation:
 
 
 class ResNet(StagedBackbone):
-    """Normalized images (N, 3, H, W) -> representations y: (N, 8 * width), of depth 50 and 101 (N, 32 * width)."""
+    """Normalized images (N, 3, H, W) -> representations y: (N, 8 * width), of depth 50 and 101 (N, 32 * width).
+
+    With other numbers of `blocks` each stage still has twice the channels of the one before.
+    """
 
     class Params(StagedBackbone.Params):
         """width: channels of the first stage, 64 in the papers; size: see `StagedBackbone`.
 
-        relu: whether version 2 ends in a ReLU; stem: cifar (3x3, stride 1) or imagenet (7x7, pool).
+        blocks: of each stage, instead of the depth's, which then only chooses their kind.
+        relu: whether version 2 ends in a ReLU; stem: cifar (3x3, stride 1), strided (3x3, stride 2) or imagenet (7x7,
+        pool).
         """
 
         depth: Literal[18, 34, 50, 101] = 18
+        blocks: Annotated[list[Count], Field(min_length=1, max_length=6)] | None = None
         version: Literal[1, 2] = 1
         relu: bool = True
         stem: Stem = "cifar"
@@ -120,18 +127,18 @@ class ResNet(StagedBackbone):
             block, expansion = BasicBlock if one else basic, 1
         else:
             block, expansion = Bottleneck if one else bottleneck, EXPANSION
-        layers, inputs = [], width
-        for stage, count in enumerate(BLOCKS[params.depth]):
+        counts, inputs = params.blocks or BLOCKS[params.depth], width
+        self.names = [f"layer{stage + 1}" for stage in range(len(counts))]
+        for stage, count in enumerate(counts):
             blocks = []
             for i in range(count):
                 blocks.append(block(inputs, width * 2**stage, 2 if stage and i == 0 else 1))
                 inputs = expansion * width * 2**stage
-            layers.append(nn.Sequential(*blocks))
-        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+            self.add_module(self.names[stage], nn.Sequential(*blocks))
         self.norm = nn.Identity() if one else norm_relu(inputs, params.relu)
         self.finish(inputs)
 
     def stages(self, x: Tensor) -> list[Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        *maps, last = each_output((self.layer1, self.layer2, self.layer3, self.layer4), x)
+        *maps, last = each_output(map(self.get_submodule, self.names), x)
         return [*maps, self.norm(last)]

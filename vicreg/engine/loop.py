@@ -86,7 +86,7 @@ def train(
             step = (epoch - 1) * steps + state.step
             progress = step / (config.epochs * steps)
             compiled = config.compiled and device.type != "cpu"
-            batch = Batch(images, indices, rows, size, config.policy, state.generator, compiled)
+            batch = Batch(images, indices, rows, size, config.policy, state.generator, compiled, progress)
             with torch.no_grad():
                 inputs = method.inputs(batch)
             with autocast(device, config.dtype):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vicreg.io.section import Count, Section
 from vicreg.nn.backbone import Backbone
 
-Stem = Literal["cifar", "imagenet"]
+Stem = Literal["cifar", "strided", "imagenet"]
 
 
 class StagedBackbone(Backbone):
@@ -52,10 +52,10 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.C
 def first_layers(channels: int, width: int, stem: Stem) -> tuple[nn.Conv2d, nn.Module]:
     """The first convolution and the pooling after it: 3x3 and none for cifar, 7x7 and 3x3, stride 2, for imagenet.
 
-    The one for CIFAR is SimCLR's: Chen et al., ICML 2020, appendix B.9.
+    The one for CIFAR is SimCLR's: Chen et al., ICML 2020, appendix B.9. The strided one has stride 2: faster.
     """
-    if stem == "cifar":
-        return convolution(channels, width, 3), nn.Identity()
+    if stem != "imagenet":
+        return convolution(channels, width, 3, 2 if stem == "strided" else 1), nn.Identity()
     return convolution(channels, width, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
 
 
