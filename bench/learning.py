@@ -1,7 +1,12 @@
-"""Online top-1 against seconds of pretraining: rows of the study in our engine, and the first in the standard loop.
+"""Online top-1 against seconds of pretraining: a row of the study, changes of it, and the same in the standard loop.
 
 Needs the study's images: `uv run dvc repro split`. All have one clock, and within it the learning rate of each falls to
 its end. Who has trained the least trains the next epoch, so that a slow minute slows all of them.
+
+A file of changes has, by the name of each, what an entry of `encoders` would say differently:
+
+    batches of 512: {batch_size: 512}
+    views of 32 pixels: {policy_params: {sizes: []}}
 """
 
 import time
@@ -18,13 +23,16 @@ from bench.step import engine, standard
 from stages import paths
 from vicreg.data import images
 from vicreg.engine import devices
+from vicreg.io import yaml
 from vicreg.io.arrays import load_arrays
 from vicreg.jobs import online_eval
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
 from vicreg.study import params, recipe
+from vicreg.study.params import Params
 from vicreg.study.recipe import Recipe
 
+STANDARD = "the standard loop"
 BATCHES, TIMED = 4, 6  # of a short run that tells how long an epoch takes: steps of an epoch, epochs
 Begin = Callable[[Recipe, np.ndarray], Any]  # returns a function that trains an epoch
 Curve = list[tuple[float, float]]  # seconds, top-1
@@ -68,25 +76,37 @@ def draw(curves: dict[str, Curve], file: Path) -> None:
     style.save(together([panel], "What the same minutes teach", columns=1, height=3.6, legend=legend), file)
 
 
+def changed(p: Params, row: str, changes: dict[str, Any]) -> Recipe:
+    """The recipe of a row whose entry, in this study, says something else."""
+    values = p.model_dump(exclude_unset=True)
+    own = values["studies"][p.study].setdefault("encoders", {}).setdefault(row, {})
+    for key, value in changes.items():
+        own[key] = {**own.get(key, {}), **value} if isinstance(value, dict) else value
+    return recipe.resolve(params.validate(values), row)
+
+
 def main(
     json: Annotated[Path | None, typer.Option(help="Where to write the figures.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Where to draw the curves, without a suffix.")] = None,
-    rows: Annotated[str, typer.Option(help="Of params.yaml, with commas between.")] = "cifar_aug",
+    row: Annotated[str, typer.Option(help="Of params.yaml.")] = "cifar_aug",
+    changes: Annotated[Path | None, typer.Option(help="A YAML file of changes to compare.")] = None,
+    unchanged: Annotated[bool, typer.Option(help="Whether the row as it is takes part, in both loops.")] = True,
     seconds: Annotated[float, typer.Option(help="For each.")] = 1200,
     workers: Annotated[int, typer.Option(help="Of the standard loop.")] = 2,
     num_images: Annotated[int | None, typer.Option(help="Of those that pretrain; all by default.")] = None,
 ) -> None:
-    """Let rows and the standard loop train equally long, and compare what they learned."""
-    p, device, names = params.load(), devices.choose_device("auto"), rows.split(",")
+    """Let all train equally long, and compare what they learned."""
+    p, device = params.load(), devices.choose_device("auto")
     primary, split = images.load(paths().data("primary")), load_arrays(paths().split)
     pixels = primary.pixels[split["primary/pretrain"][:num_images]]
     eval_images = primary.subset(split["primary/probe_train"])
-    resolved = {name: recipe.resolve(p, name) for name in names}
-    dtype = devices.choose_dtype(resolved[names[0]].precision, device)
-    begin: dict[str, Begin] = {name: lambda row, some: engine(row, some, device) for name in names}
-    other = f"{names[0]} in the standard loop"
-    resolved[other] = resolved[names[0]]
-    begin[other] = lambda row, some: standard(row, some, device, workers, dtype)
+    resolved = {name: changed(p, row, values) for name, values in (yaml.load(changes) if changes else {}).items()}
+    begin: dict[str, Begin] = dict.fromkeys(resolved, lambda row, some: engine(row, some, device))
+    if unchanged:
+        resolved |= dict.fromkeys((row, STANDARD), recipe.resolve(p, row))
+        dtype = devices.choose_dtype(resolved[row].precision, device)
+        begin[row] = lambda row, some: engine(row, some, device)
+        begin[STANDARD] = lambda row, some: standard(row, some, device, workers, dtype)
     fits = {name: fitted(resolved[name], pixels, begin[name], seconds) for name in begin}
     candidates = {name: begin[name](fits[name], pixels) for name in begin}
 

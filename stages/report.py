@@ -6,8 +6,10 @@ from vicreg.io.arrays import load_arrays
 from vicreg.reporting import image_samples, write_report
 from vicreg.reporting.metrics import probes_of
 from vicreg.reporting.study import gather
+from vicreg.reporting.tables import overview
 from vicreg.tracking import runs
 from vicreg.tracking.provenance import provenance
+from vicreg.tracking.store import study_note
 
 
 def main() -> None:
@@ -23,9 +25,14 @@ def main() -> None:
     with runs.run(f"report {study.name}", tags=tags, fingerprint=fingerprint, params=params) as current:
         scores = write_report.write(study, samples, files.report(""))
         entries = [(f"{d.key}/{row}", entry) for d in study.datasets for row, entry in scores[d.key].items()]
-        current.metrics({f"{name}/{probe}": s["top1"] for name, e in entries for probe, s in probes_of(e).items()})
+        top1 = {f"{name}/{probe}": s["top1"] for name, e in entries for probe, s in probes_of(e).items()}
+        current.metrics(top1)
+        whole = current.of_study()
+        whole.metrics(top1)
+        whole.flush()
+        whole.tag("mlflow.note.content", f"{overview(scores)}\n\n{study_note(study.name)}")
         for file in sorted(files.report("").iterdir()):
-            current.artifact(file, "report")
+            whole.artifact(file, "report")
 
 
 if __name__ == "__main__":

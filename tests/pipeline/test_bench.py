@@ -10,7 +10,8 @@ import pytest
 from conftest import Repository
 
 from bench import Rate, interleave, ratio
-from bench.learning import race
+from bench.learning import changed, race
+from vicreg.study import params, recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,21 +70,22 @@ def test_who_has_trained_the_least_trains_the_next_epoch():
     assert seconds[0] == 0 and 0.07 <= seconds[1] <= seconds[2] - 0.07
 
 
-def test_the_standard_loop_learns_on_the_clock_of_ours(finished_study: Repository, tmp_path: Path):
+def test_a_row_changes_of_it_and_the_standard_loop_learn_on_one_clock(finished_study: Repository, tmp_path: Path):
     """On the study's own images, from a folder where it lies."""
-    options = [
-        "--seconds",
-        "0.1",
-        "--workers",
-        "0",
-        "--json",
-        str(tmp_path / "figures.json"),
-        "--figure",
-        str(tmp_path / "a"),
-    ]
+    (tmp_path / "changes.yaml").write_text("small views: {policy_params: {sizes: [[0, 8]]}, batch_size: 16}")
+    options = ["--seconds", "0.1", "--workers", "0", "--changes", str(tmp_path / "changes.yaml")]
+    options += ["--json", str(tmp_path / "figures.json"), "--figure", str(tmp_path / "a")]
     finished_study.run(sys.executable, "-m", "bench.learning", *options)
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert list(figures["curves"]) == ["cifar_aug", "cifar_aug in the standard loop"]
+    assert list(figures["curves"]) == ["small views", "cifar_aug", "the standard loop"]
     for curve in figures["curves"].values():
         assert len(curve) > 1 and curve[0][0] == 0 and all(0 <= top1 <= 1 for _, top1 in curve)
     assert (tmp_path / "a.svg").is_file() and (tmp_path / "a.png").is_file()
+
+
+def test_a_change_says_one_thing_differently():
+    p = params.load(ROOT / "params.yaml")
+    own = recipe.resolve(p, "cifar_aug").values()
+    other = changed(p, "cifar_aug", {"optimizer": {"base_lr": 9.0}}).values()
+    assert other["optimizer"].pop("base_lr") == 9.0 != own["optimizer"].pop("base_lr")
+    assert own == other

@@ -7,43 +7,25 @@ from typing import Any
 
 import pytest
 
-from vicreg.reporting.markdown import code, interval, percent, points, table
-from vicreg.reporting.metrics import BASELINE
+from vicreg.reporting.tables import overview
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BEGIN, END = "<!-- results of {}: made by tests/reporting/test_readme.py -->", "<!-- end of results -->"
 
 
-def results(metrics: dict[str, Any]) -> str:
-    """Return the table of one study: top-1 of the linear probe with its interval, and the gain over `random`."""
-    datasets = metrics["study"]["datasets"]
-    encoders = metrics[next(iter(datasets))]
-    rows = [[code(encoder), *(cell(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
-    return table(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
-
-
-def cell(encoder: str, entry: dict[str, Any]) -> str:
-    """One encoder on one dataset, or in words why there is no number."""
-    score = entry.get("linear")
-    if score is None:
-        return "not run"
-    gain = f", {points(score['gain'])}" if "gain" in score and encoder != BASELINE else ""
-    return f"{percent(score['top1'])} ({interval(score['top1_low'], score['top1_high'])}){gain}"
-
-
 def replaced(readme: str, study: str, metrics: dict[str, Any]) -> str:
     """Return the README with the part between a study's marks made anew."""
     begin = BEGIN.format(study)
     before, rest = readme.split(begin)
-    return f"{before}{begin}\n\n{results(metrics)}\n\n{END}{rest.partition(END)[2]}"
+    return f"{before}{begin}\n\n{overview(metrics)}\n\n{END}{rest.partition(END)[2]}"
 
 
 @pytest.mark.parametrize("study", ["cifar", "cifar_small", "cifar_methods"])
 def test_the_result_table_is_made_from_the_committed_report(study):
     metrics = json.loads((ROOT / f"reports/{study}/metrics.json").read_text(encoding="utf-8"))
     expected = replaced(README, study, metrics)
-    assert expected == README, f"the README's results should be\n{results(metrics)}"
+    assert expected == README, f"the README's results should be\n{overview(metrics)}"
 
 
 def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
@@ -52,7 +34,7 @@ def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
         "cifar10": {"x": {"linear": linear}, "paper": {"not_run": "no weights"}},
         "study": {"datasets": {"cifar10": {"name": "CIFAR-10"}}},
     }
-    header, _, first, second = results(metrics).splitlines()
+    header, _, first, second = overview(metrics).splitlines()
     assert "CIFAR-10" in header
     assert "80.2 (79.0 – 81.3), +50.2" in first
     assert second.split("|")[2].strip() == "not run"

@@ -286,6 +286,21 @@ def test_the_runs_of_a_study_are_children_of_one(root: Path) -> None:
     assert "`data/one/`" in study.data.tags["mlflow.note.content"]
 
 
+def test_an_experiment_has_a_parent_of_its_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with runs.run("first", **of(study="tried")):
+        pass
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-idea")
+    with runs.run("second", **of(study="tried")) as second:
+        second.of_study().metrics({"top1": 1 / 3})
+        second.of_study().flush()
+    [parent] = studies(root, "tried: bold-idea")
+    [usual] = studies(root, "tried")
+    run = client(root).get_run(second.id)
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id != usual.info.run_id
+    assert run.data.tags["mlflow.source.name"] == "stages.linear_eval"
+    assert parent.data.metrics == {} or parent.data.metrics == {"top1": 0.333333}
+
+
 def test_a_resumed_run_stays_in_its_study(root: Path, tmp_path: Path) -> None:
     about: dict[str, Any] = of(study="resumed") | {"run_id_file": tmp_path / "mlflow_run"}
     with runs.run("first", **about) as first:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from vicreg.reporting import literature
 from vicreg.reporting.curves import PROBE, Curves, histories, probe_results, terms
 from vicreg.reporting.figures import confusion
-from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, words
+from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, table, words
 from vicreg.reporting.metrics import BASELINE, probes_of
 from vicreg.reporting.study import STATES, Dataset, Results, Study
 
@@ -48,6 +49,23 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
     states = [(row, state) for row, entry in scores.items() for state in STATES if state in entry]
     rows += [["all", code(row), state.replace("_", " ")] for row, state in states]
     return Table(["probe", "encoder"], numbers, rows, header=1)
+
+
+def overview(metrics: dict[str, Any]) -> str:
+    """As Markdown, of what a study's metrics.json holds: top-1 of the linear probe, its interval, gain over `random`."""
+    datasets = metrics["study"]["datasets"]
+    encoders = metrics[next(iter(datasets))]
+    rows = [[code(encoder), *(_top1(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
+    return table(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
+
+
+def _top1(encoder: str, entry: dict[str, Any]) -> str:
+    """One encoder on one dataset, or in words why there is no number."""
+    score = entry.get(PROBE)
+    if score is None:
+        return "not run"
+    gain = f", {points(score['gain'])}" if "gain" in score and encoder != BASELINE else ""
+    return f"{percent(score['top1'])} ({interval(score['top1_low'], score['top1_high'])}){gain}"
 
 
 def printed(value: float | None) -> str:

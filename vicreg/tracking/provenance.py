@@ -4,12 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 
-from vicreg.tracking.store import repository
+from vicreg.tracking.store import WORKSPACE, repository
 
 
 def provenance() -> dict[str, str]:
     """Tags of a run: `experiment`, "workspace" outside of experiments, and `commit` where there is one."""
-    tags = {"experiment": os.environ.get("DVC_EXP_NAME") or "workspace"}
+    tags = {"experiment": os.environ.get("DVC_EXP_NAME") or WORKSPACE}
     head = os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "--verify", "HEAD", folder=repository())
     return tags | ({"commit": head, "mlflow.source.git.commit": head} if head else {})
 

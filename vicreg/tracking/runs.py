@@ -16,6 +16,7 @@ from vicreg.tracking.failures import first_line, sigterm_as_exit, try_or_warn
 from vicreg.tracking.provenance import provenance
 from vicreg.tracking.store import store, study_run, tracking_uri
 
+DIGITS = 6  # of a metric: what lies behind them is noise, and fills the tables of MLflow's pages
 FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 
 
@@ -47,7 +48,7 @@ class Run:
 
         now = int(time.time() * 1000)
         new = {name: value for name, value in values.items() if (name, step) not in self.logged}
-        self.pending += [Metric(name, float(value), now, step) for name, value in new.items()]
+        self.pending += [Metric(name, float(f"{value:.{DIGITS}g}"), now, step) for name, value in new.items()]
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -65,6 +66,10 @@ class Run:
     def tag(self, name: str, value: str) -> None:
         with try_or_warn(self.failure):
             self.client.set_tag(self.id, name, value)
+
+    def of_study(self) -> "Run":
+        """The run of the study that this one belongs to, as something to log to."""
+        return Run(self.client, self.study_id, self.study_id)
 
     def flush(self) -> None:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
@@ -113,7 +118,8 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
     """Resume the run of `run_id_file`, or create one; its tags, dataset and parameters are in the store then."""
     uri = tracking_uri()
     client, experiment_id = store(uri)
-    texts = asdict(tags) | provenance() | {"fingerprint": fingerprint, "mlflow.parentRunId": study_run(uri, tags.study)}
+    texts = asdict(tags) | provenance() | {"fingerprint": fingerprint, "mlflow.source.name": f"stages.{tags.stage}"}
+    texts |= {"mlflow.parentRunId": study_run(uri, tags.study, texts["experiment"])}
     texts |= {"folder": run_id_file and run_id_file.parent.name}
     texts = {key: text for key, text in texts.items() if text}
     earlier = find_run(client, experiment_id, run_id_file) if run_id_file else None

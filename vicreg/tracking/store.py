@@ -21,6 +21,7 @@ from vicreg.io import yaml
 
 EXPERIMENT = "vicreg"  # one for all studies: MLflow compares runs within an experiment and filters by tag
 ARTIFACTS = "mlartifacts"
+WORKSPACE = "workspace"  # what runs outside of DVC experiments have for one
 ADDRESSES = (  # MLflow's tables and their columns that hold addresses of artifacts
     *(("experiments", "artifact_location"), ("logged_models", "artifact_location"), ("runs", "artifact_uri")),
     *(("model_versions", "source"), ("model_versions", "storage_location")),
@@ -53,18 +54,23 @@ def saved_views() -> dict[str, str]:
     return tags
 
 
-def study_run(uri: str, study: str) -> str:
-    """The id of the run that all runs of a study are children of, so that MLflow's page folds them together."""
+def study_run(uri: str, study: str, experiment: str) -> str:
+    """The id of the run that all runs of a study, in a DVC experiment, are children of: MLflow folds them together."""
     client, experiment_id = store(uri)
-    query = f"tags.stage = 'study' and tags.study = '{study}'"
+    query = f"tags.stage = 'study' and tags.study = '{study}' and tags.experiment = '{experiment}'"
     with store_lock(uri):
         if oldest := client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]):
             return oldest[0].info.run_id
-        note = Path(__file__).with_name("study_run.md").read_text(encoding="utf-8").format(study=study)
-        tags = {"stage": "study", "study": study, "mlflow.note.content": note}
-        created = client.create_run(experiment_id, run_name=study, tags=tags)
+        tags = {"stage": "study", "study": study, "experiment": experiment, "mlflow.note.content": study_note(study)}
+        name = study if experiment == WORKSPACE else f"{study}: {experiment}"
+        created = client.create_run(experiment_id, run_name=name, tags=tags)
         client.set_terminated(created.info.run_id, "FINISHED")  # a study has no process that could end it
         return created.info.run_id
+
+
+def study_note(study: str) -> str:
+    """What the description of a study's own run says: what lies where."""
+    return Path(__file__).with_name("study_run.md").read_text(encoding="utf-8").format(study=study)
 
 
 def store_lock(uri: str, suffix: str = "") -> FileLock:
