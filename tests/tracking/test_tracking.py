@@ -103,8 +103,8 @@ def test_metrics_keep_their_steps(root: Path) -> None:
         run.metrics({"last": float("nan")})
     reader = client(root)
     losses = reader.get_metric_history(run.id, "loss")
-    assert [(entry.step, entry.value) for entry in losses] == [(e, 1 / (1 + e)) for e in range(150)]
-    assert reader.get_run(run.id).data.metrics["online/top1"] == 149 / 150
+    assert [(entry.step, entry.value) for entry in losses] == [(e, float(f"{1 / (1 + e):.6g}")) for e in range(150)]
+    assert reader.get_run(run.id).data.metrics["online/top1"] == 0.993333  # six digits
     assert len(reader.get_metric_history(run.id, "last")) == 1
 
 
@@ -222,7 +222,7 @@ def test_a_killed_run_goes_on_with_each_epoch_once(root: Path, tmp_path: Path) -
             second.metrics({"loss": 10 / epoch}, step=epoch)
     assert second.id == first.id
     history = client(root).get_metric_history(first.id, "loss")
-    assert [(entry.step, entry.value) for entry in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 2.5)]
+    assert [(entry.step, entry.value) for entry in history] == [(1, 1.0), (2, 0.5), (3, 0.333333), (4, 2.5)]
     found = client(root).get_run(first.id)
     assert (found.info.status, len(found.inputs.dataset_inputs)) == ("FINISHED", 1)
 
@@ -291,14 +291,15 @@ def test_an_experiment_has_a_parent_of_its_own(root: Path, monkeypatch: pytest.M
         pass
     monkeypatch.setenv("DVC_EXP_NAME", "bold-idea")
     with runs.run("second", **of(study="tried")) as second:
-        second.of_study().metrics({"top1": 1 / 3})
-        second.of_study().flush()
+        whole = second.of_study()
+        whole.metrics({"top1": 1 / 3})
+        whole.flush()
     [parent] = studies(root, "tried: bold-idea")
     [usual] = studies(root, "tried")
     run = client(root).get_run(second.id)
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id != usual.info.run_id
     assert run.data.tags["mlflow.source.name"] == "stages.linear_eval"
-    assert parent.data.metrics == {} or parent.data.metrics == {"top1": 0.333333}
+    assert parent.data.metrics == {"top1": 0.333333}
 
 
 def test_a_resumed_run_stays_in_its_study(root: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
 
 
 def overview(metrics: dict[str, Any]) -> str:
-    """As Markdown, of what a study's metrics.json holds: top-1 of the linear probe, its interval, gain over `random`."""
+    """What a study's metrics.json holds, as Markdown: top-1 of the linear probe, its interval, gain over `random`."""
     datasets = metrics["study"]["datasets"]
     encoders = metrics[next(iter(datasets))]
     rows = [[code(encoder), *(_top1(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
