@@ -37,7 +37,7 @@ def test_the_projects_own_parameters_are_valid(values: Any) -> None:
         (
             "study",
             "imagenet",
-            "study = 'imagenet': allowed are cifar, cifar100, cifar_both, cifar_laptop, cifar_methods, cifar_short, cifar_small",
+            "study = 'imagenet': allowed are cifar, cifar100, cifar_both, cifar_laptop, cifar_methods, cifar_short",
         ),
         ("rows", ["random", "nowhere"], "rows.1 = 'nowhere': allowed are barlow_twins, byol, cifar_aug"),
         ("rows", [], "rows = []"),
