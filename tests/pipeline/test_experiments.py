@@ -11,7 +11,7 @@ from conftest import Repository, change
 
 CHAIN = {"pretrain@cifar_aug", "features@cifar_aug", "linear_eval@cifar_aug", "pair_loss@cifar_aug"}
 CHAIN |= {"neighbors@cifar_aug", "register", "recipes", "report"}
-README = Path(__file__).parents[2] / "README.md"
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
 METRICS = "reports/embedded/top1.json"
 
 
@@ -168,8 +168,8 @@ def same_as_committed(repository: Repository) -> bool:
 
 def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: Path) -> None:
     copy = finished_study.copy(tmp_path / "repository")
-    [block] = re.findall(r"^    (rm -r .*?)\n    uv run dvc exp run --queue", README.read_text(), re.M | re.S)
-    way_back = re.sub(r"\s+#.*", "", block).replace("uv run dvc", f"{sys.executable} -m dvc")
+    [block] = re.findall(r"^```bash\n(rm -r .*?)^```$", TUTORIAL.read_text(encoding="utf-8"), re.M | re.S)
+    way_back = block.replace("uv run dvc", f"{sys.executable} -m dvc")
     copy.dvc("exp", "run", "--set-param", "aug.scale_min=0.4")
     copy.dvc("exp", "run", "--set-param", "aug.scale_min=1.5", fails=True)
     assert not same_as_committed(copy)

@@ -1,0 +1,49 @@
+"""Every link of the README and docs/ leads somewhere, and every path that is named exists."""
+
+import re
+from pathlib import Path
+
+import pages
+import pytest
+from pages import PAGES, ROOT
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+PATHS = re.compile(r"`((?:vicreg|stages|tests|reports|docs|bench|recipes|shipped)/[\w./]*)`")
+MACHINE = re.compile(r"/tmp/|/work/|/root/|/home/")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code forges and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists() and target.is_relative_to(ROOT), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    for path in PATHS.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.name)
+def test_no_path_of_one_machine(page: Path) -> None:
+    assert not MACHINE.search(page.read_text(encoding="utf-8"))
+
+
+def test_the_readme_fits_a_screen_or_two() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_pictures_are_small() -> None:
+    sizes = {file.name: file.stat().st_size for file in (ROOT / "docs/images").iterdir()}
+    assert max(sizes.values()) < 300_000, sizes
