@@ -277,7 +277,7 @@ def test_the_report_of_other_weights_is_not_told(tmp_path, about):
     else:
         probe_files.save(probes, {}, probe_files.describe(probes) | about)
     text = card(paths.model("cifar_aug"))
-    assert "65.4" not in text and "the report of its study is of other weights: run `dvc repro`" in text
+    assert "65.4" not in text and "the report of its study is of other weights: run `uv run dvc repro`" in text
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"study": {"datasets": {"cifar10": {}}}}'])

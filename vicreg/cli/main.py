@@ -201,6 +201,22 @@ def export(
 
 @app.command()
 @errors.short_errors()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where on this machine it listens.")] = 5000,
+) -> None:
+    """Open MLflow's page of all runs: print its address, and serve it on this machine alone until Ctrl-C.
+
+    Example: `uv run vicreg ui --port 5001`
+
+    The address leads to the list of probes, best first. MLflow sends no usage data from here.
+    """
+    from vicreg.tracking.ui import serve
+
+    serve(port)
+
+
+@app.command()
+@errors.short_errors()
 def report(
     a: Annotated[str, argument(metavar="A", help="The baseline; one of the above.")],
     b: Annotated[str, argument(metavar="B", help="What is compared with it; one of the above.")],
