@@ -30,7 +30,7 @@ from vicreg.nn.encoder import extract_features
 from vicreg.study import builders, params, recipe
 from vicreg.study.paths import Paths, study_of
 
-COMMANDS = ("embed", "predict", "loss", "export", "ui", "report", "seeds", "sweep")
+COMMANDS = ("embed", "predict", "loss", "export", "status", "ui", "report", "seeds", "sweep")
 CONSOLE = Path(sys.executable).with_name("vicreg")
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 CLASSES = ("cat", "dog", "ship", "frog", "car", "deer")

@@ -201,6 +201,23 @@ def export(
 
 @app.command()
 @errors.short_errors()
+def status() -> None:
+    """Say what "uv run dvc repro" would run, what is not as in the last commit, and how to go back to it.
+
+    Example: `uv run vicreg status`
+
+    Run it after an experiment, or after an edit, before the study runs for long. It changes nothing.
+    """
+    study_params()
+
+    from vicreg.cli import status
+
+    for line in status.lines():
+        typer.echo(line)
+
+
+@app.command()
+@errors.short_errors()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where on this machine it listens.")] = 5000,
 ) -> None:
