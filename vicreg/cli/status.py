@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from vicreg.io import yaml
+from vicreg.io import errors, yaml
 from vicreg.study import params, recipe
 from vicreg.study.paths import Paths
 from vicreg.tracking.provenance import git
@@ -20,19 +20,25 @@ git checkout HEAD -- recipes; uv run dvc checkout"""
 
 
 def lines() -> Iterator[str]:
-    """The status of the repository in the current folder; raises ValueError where params.yaml or DVC has an error."""
-    p = params.load()
-    yield f"Study {p.study}; rows {', '.join(p.rows)}."
-    stages = stages_to_run(p)
-    if stages:
-        yield "\n`uv run dvc repro` would run, and then what depends on what these change:"
-        yield from (f"  {reason}: {', '.join(names)}" for reason, names in by_reason(stages, p.rows).items())
-    else:
-        yield "\n`uv run dvc repro` would run nothing: all results are there."
+    """The status of the repository in the current folder; raises ValueError where DVC has an error."""
+    try:
+        yield from plan(params.load())
+    except params.ParamsError as error:
+        yield errors.pasteable(f"`dvc repro` would fail: {error}")
     if files := uncommitted():
         yield f"\nNot as in the last commit: {', '.join(files)}."
         yield 'To keep this: git add -A && git commit -m "..." (or uv run dvc exp save --name NAME).'
         yield f"To go back, which drops it:\n\n{BACK}"
+
+
+def plan(p: params.Params) -> Iterator[str]:
+    """Which study it is, and what would run of it."""
+    yield f"Study {p.study}; rows {', '.join(p.rows)}."
+    if stages := stages_to_run(p):
+        yield "\n`uv run dvc repro` would run, and then what depends on what these change:"
+        yield from (f"  {reason}: {', '.join(names)}" for reason, names in by_reason(stages, p.rows).items())
+    else:
+        yield "\n`uv run dvc repro` would run nothing: all results are there."
 
 
 def stages_to_run(p: params.Params) -> dict[str, str]:
@@ -40,9 +46,9 @@ def stages_to_run(p: params.Params) -> dict[str, str]:
     dvc = [sys.executable, "-m", "dvc", "status", "--json"]
     with subprocess.Popen(dvc, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         changed = dict(changed_recipes(p))  # while DVC works
-        output, errors = process.communicate()
+        output, complaint = process.communicate()
     if process.returncode:
-        raise ValueError(f"`dvc status` failed: {' '.join(errors.split())}")
+        raise ValueError(f"`dvc status` failed: {' '.join(complaint.split())}")
     stages = {stage: why(changes) for stage, changes in json.loads(output).items()}
     for stage, reason in changed.items():
         rows = {f"{stage}@{row}" for row in (p.judged if stage in JUDGING else p.rows)}
