@@ -394,7 +394,7 @@ def test_embed_and_predict_agree_with_the_stages(finished_study: Repository, tmp
     vicreg("embed", tmp_path / "pictures", "--out", tmp_path / "found.npz", "--device", "cpu")
     assert np.array_equal(np.load(tmp_path / "found.npz")["features"], features["probe_test"])
     files = sorted((tmp_path / "pictures").iterdir())
-    said = vicreg("predict", *files, "--top", "1")
+    said = vicreg("predict", *files, "--top", "1", "--dataset", "primary")
     named = re.findall(r"^ +[\d.]+ %  (.+)$", said, re.MULTILINE)
     right = np.mean([name == tested.classes[label] for name, label in zip(named, tested.labels, strict=True)])
     probes = json.loads(paths.result("linear_eval-cifar_aug").read_text())["datasets"]["primary"]["probes"]

@@ -43,4 +43,4 @@ def probes_of(encoder_file: Path, probe_file: Path) -> dict[str, Any]:
 def identity(description: Mapping[str, Any]) -> str:
     """What tells representations apart: the encoder's digest and, of a method with several forms, the one evaluated."""
     form = description.get("method", {}).get("representation")
-    return description["digest"]["encoder"] + (f" {form}" if form else "")
+    return f"{description['digest']['encoder']} {form or ''}".rstrip()
