@@ -131,13 +131,12 @@ def predict(
     an image shows. Photos need CIFAR, as the encoder that comes with this repository has it; `embedded`, which a new
     clone runs, knows drawn shapes. Programs take --json, or the lines that are printed where there is no terminal.
     """
-    file = resolve(encoder)
-    pixels, names = read_images(images, file)
-
     from vicreg.data.image_files import shown
     from vicreg.serving import predict
 
+    file = resolve(encoder)
     probes = predict.find_probes(file, probe, dataset)
+    pixels, names = read_images(images, file)
     result = predict.predict(probes, pixels, list(map(shown, names)), top or (5 if len(names) == 1 else 1))
     if as_json:
         return typer.echo(json.dumps(result, indent=1))
