@@ -1,5 +1,6 @@
 """The command line: the encoders of a study for one's own images."""
 
+import io
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,10 @@ import pytest
 import torch
 from conftest import HERE, Repository
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
-from vicreg.cli import encoders, main
+from vicreg.cli import encoders, main, predictions
 from vicreg.data import images
 from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifiers.linear import LinearClassifier
@@ -27,11 +30,12 @@ from vicreg.nn.encoder import extract_features
 from vicreg.study import builders, params, recipe
 from vicreg.study.paths import Paths, study_of
 
-COMMANDS = ("embed", "predict", "loss", "export", "report", "seeds", "sweep")
+COMMANDS = ("embed", "predict", "loss", "export", "status", "ui", "report", "seeds", "sweep")
 CONSOLE = Path(sys.executable).with_name("vicreg")
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 CLASSES = ("cat", "dog", "ship", "frog", "car", "deer")
 CPU = torch.device("cpu")
+PATHS = {**os.environ, "PYTHONPATH": str(HERE)}
 
 
 def save_encoder(path: Path, seed: int = 0) -> None:
@@ -121,8 +125,8 @@ def test_embed_names_what_it_passed_over(study):
 def test_embed_says_what_is_wrong_with_a_folder(study):
     Path("empty").mkdir()
     assert "empty holds no image that can be read; it is empty" in refused("embed", "empty")
-    assert "nowhere is no folder of images" in refused("embed", "nowhere")
-    assert "is no folder" in refused("embed", "params.yaml")
+    assert "nowhere cannot be used as an image: it does not exist" in refused("embed", "nowhere")
+    assert "params.yaml cannot be used as an image: it is no image" in refused("embed", "params.yaml")
     assert "--out empty: name a file for NumPy" in refused("embed", "../pictures", "--out", "empty")
 
 
@@ -132,7 +136,7 @@ def test_a_missing_encoder_is_an_error_that_lists_others(study):
     assert "there is no encoder elsewhere/x.safetensors: check its path" in refused("export", "elsewhere/x.safetensors")
     assert "holds no encoder: not run: `pretrained.weights`" in refused("export", "resnet50_paper")
     shutil.rmtree("models")
-    assert "run `dvc repro pretrain@random`" in refused("embed", "../pictures", "-e", "random")
+    assert "run `uv run dvc repro pretrain@random`" in refused("embed", "../pictures", "-e", "random")
     said = refused("embed", "../pictures", "--encoder", "cifer_aug")
     assert "choose from random, imagenet_aug, cifar_aug, resnet50_paper" in said
 
@@ -169,7 +173,7 @@ def test_predict_says_which_probes_there_are(study):
     assert "choose from linear" in said
     said = refused("predict", picture, "--dataset", "cifar10")
     assert "no dataset 'cifar10': choose from primary (primary pictures), transfer (transfer pictures)" in said
-    assert "run `dvc repro linear_eval" in refused("predict", picture, "-e", "random")
+    assert "run `uv run dvc repro linear_eval" in refused("predict", picture, "-e", "random")
     shutil.copy("models/embedded/cifar_aug.safetensors", "elsewhere.safetensors")
     said = refused("predict", picture, "-e", "elsewhere.safetensors")
     assert "neither in a folder models/<study>/ nor beside elsewhere-probes.safetensors" in said
@@ -182,15 +186,83 @@ def test_predict_takes_a_dataset_by_its_name(study):
     assert said["cifar10"] == said["primary"] and "for CIFAR-10 (subset)" in said["cifar10"]
 
 
-def test_predict_of_a_folder_says_how_to_name_its_images(study):
-    assert "it is a folder; name images" in refused("predict", "../pictures")
+def test_predict_takes_folders_and_gives_json(study):
+    Path("../pictures/notes.txt").write_text("no image")
+    found = CliRunner().invoke(main.app, ["predict", "../pictures", "--json", "--top", "6"])
+    assert "../pictures: passed over 1 of its files: notes.txt" in found.stderr
+    result = json.loads(found.stdout)
+    [dataset] = result["datasets"]  # the transfer pictures have no probe
+    assert (dataset["name"], dataset["top1"], result["probe"]) == ("primary pictures", 0.612, "linear")
+    assert list(dataset["images"]) == [f"{number:05}.png" for number in range(40)]
+    for classes in dataset["images"].values():
+        assert set(classes) == set(CLASSES) and sum(classes.values()) == pytest.approx(1, abs=1e-6)
+        assert list(classes.values()) == sorted(classes.values(), reverse=True)
+    both = CliRunner().invoke(main.app, ["predict", "../pictures", "../pictures/00001.png", "--json"]).stdout
+    named = json.loads(both)["datasets"][0]["images"]
+    assert len(named) == 40 and all(len(classes) == 1 for classes in named.values())
+    assert named["../pictures/00001.png"].items() <= dataset["images"]["00001.png"].items()
+
+
+def test_a_terminal_shows_a_table_whose_bars_are_as_long_as_the_probabilities():
+    images = {"a [red].png": {"cat": 0.75, "dog": 0.25}, "b.png": {"dog": 1.0, "cat": 0.0}}
+    dataset = {"name": "Pets", "classes": 2, "synthetic": True, "top1": 0.5, "images": images}
+    file = io.StringIO()
+    terminal = Console(file=file, force_terminal=True, color_system=None, width=90)
+    predictions.show({"encoder": "x/y.safetensors", "probe": "knn", "datasets": [dataset]}, terminal)
+    said = file.getvalue()
+    rows = [line for line in said.splitlines() if line.rstrip().endswith("%") and "right" not in line]
+    assert re.findall("cat|dog", "".join(rows)) == ["cat", "dog", "dog", "cat"]
+    assert [row.count("━") for row in rows] == [15, 5, 20, 0]
+    assert "a [red].png" in said and "By the knn probe for Pets on y, right for 50.0 %" in said
+    assert "It knows 2 classes" in said and "drawn shapes" in said
+
+
+def test_embed_takes_single_images(study):
+    vicreg("embed", "../pictures/00003.png", "../pictures/00007.png", "--device", "cpu")
+    found = np.load("features.npz")
+    assert found["files"].tolist() == ["../pictures/00003.png", "../pictures/00007.png"]
+    expected = extract_features(builders.load_encoder(Path("models/embedded/cifar_aug.safetensors")), PIXELS, CPU)
+    np.testing.assert_allclose(found["features"], expected[[3, 7]], atol=1e-5)
+
+
+def test_loss_of_a_folder_is_an_error(study):
+    assert "../pictures is a folder: name two images" in refused("loss", "../pictures", "../pictures/00001.png")
+
+
+def test_the_version_is_that_of_the_package():
+    assert vicreg("--version").startswith(
+        f"vicreg {metadata.version('vicreg')}, torch {torch.__version__.split('+')[0]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "nowhere.png"], "nowhere.png cannot be used as an image: it does not exist"),
+        (["embed", "nowhere"], "nowhere cannot be used as an image: it does not exist"),
+        (["loss", "../pictures/00001.png", "params.yaml"], "params.yaml cannot be used as an image: it is no image"),
+        (["predict", "../pictures/00001.png", "--encoder", "nope"], "there is no encoder nope"),
+        (["predict", "../pictures/00001.png", "--dataset", "nope"], "there is no dataset 'nope'"),
+        (["predict", "../pictures/00001.png", "--probe", "nope"], "there is no probe 'nope'"),
+        (["embed", "../pictures", "--device", "gpu"], "'gpu' is none"),
+        (["export", "nope"], "there is no encoder nope"),
+        (["sweep", "a", "--out", "x", "--nope"], "No such option"),
+    ],
+)
+def test_a_mistake_is_told_before_torch_is_imported(study, arguments, message):
+    code = "import sys; from vicreg.cli.main import app; app(standalone_mode=False)"
+    code = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=study, env=PATHS
+    )
+    assert done.returncode and message in done.stderr, done
+    assert done.stdout.strip() == "False", "torch was imported"
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
 def test_a_device_that_is_not_there_is_one_short_message(study):
     said = refused("loss", "../pictures/00001.png", "../pictures/00002.png", "--device", "mps")
     assert "device = 'mps' cannot be used here" in said and "auto` or cpu" in said and len(said) < 300
-    assert "device = 'gpu' cannot be used" in refused("embed", "../pictures", "--device", "gpu")
 
 
 def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
@@ -199,7 +271,7 @@ def test_predict_says_where_classes_are_shapes_that_were_drawn(study):
     images.save(replace(known, name="Shapes-10 (drawn)", synthetic=True), paths)
     assert "of a photo it says nothing" in vicreg("predict", "../pictures/00003.png", "--dataset", "shapes10")
     shutil.rmtree(paths)
-    assert "run `dvc repro download" in refused("predict", "../pictures/00003.png")
+    assert "run `uv run dvc repro download" in refused("predict", "../pictures/00003.png")
 
 
 def test_predict_refuses_probes_of_other_weights(study):
@@ -247,7 +319,7 @@ def test_loss_needs_a_projector(study):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_help_has_an_example_and_every_option(command):
     said = vicreg(command, "--help")
-    assert f"Example: vicreg {command} " in said
+    assert f"Example: uv run vicreg {command} " in said
     known = main.app.registered_commands
     function = next(found.callback for found in known if found.callback and found.callback.__name__ == command)
     for option in re.findall(r"`(--[a-z-]+)", function.__doc__ or ""):
@@ -322,7 +394,7 @@ def test_embed_and_predict_agree_with_the_stages(finished_study: Repository, tmp
     vicreg("embed", tmp_path / "pictures", "--out", tmp_path / "found.npz", "--device", "cpu")
     assert np.array_equal(np.load(tmp_path / "found.npz")["features"], features["probe_test"])
     files = sorted((tmp_path / "pictures").iterdir())
-    said = vicreg("predict", *files, "--top", "1")
+    said = vicreg("predict", *files, "--top", "1", "--dataset", "primary")
     named = re.findall(r"^ +[\d.]+ %  (.+)$", said, re.MULTILINE)
     right = np.mean([name == tested.classes[label] for name, label in zip(named, tested.labels, strict=True)])
     probes = json.loads(paths.result("linear_eval-cifar_aug").read_text())["datasets"]["primary"]["probes"]

@@ -1,5 +1,6 @@
 """The training loop: repeatable, stopped where it cannot go on, with records that say what happened."""
 
+import io
 import itertools
 import math
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 import tiny
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from vicreg.augment.policy import Policy
+from vicreg.engine import loop
 from vicreg.engine.loop import CollapseError, TrainingError, check_finite_weights, loss_of, reraise_oom, set_lr
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
@@ -39,6 +42,16 @@ def test_training_lowers_the_loss_and_records_every_epoch() -> None:
         assert record["embedding_std"] > 0 and 0 <= record["embedding_correlation"] <= 1
         assert 1 <= record["effective_rank"] <= 8
         assert record["seconds"] * record["images_per_second"] == pytest.approx(48)
+
+
+def test_the_bar_names_row_and_epoch_and_shows_the_loss_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(loop, "tqdm", lambda **options: tqdm(**options | {"file": terminal, "disable": False}))
+    history = tiny.run(tiny.state(tiny.method()), settings=tiny.config(epochs=2, title="my_row"))
+    lines = terminal.getvalue().split("\r")
+    for epoch, record in enumerate(history, 1):
+        assert any(line.startswith(f"my_row, epoch {epoch} of 2:") for line in lines)
+        assert any(line.rstrip().endswith(f"loss={record['loss']:.4g}]") for line in lines)
 
 
 class Scripted(Method):

@@ -108,7 +108,7 @@ def test_a_damaged_data_file_is_one_clear_message(study: Repository) -> None:
     file.unlink()  # it may be a link into DVC's cache
     file.write_bytes(content[: len(content) // 2])
     said = study.run(*COMMAND, fails=True)
-    assert "error: data/embedded/primary holds no images" in said and "run `dvc repro download`" in said
+    assert "error: data/embedded/primary holds no images" in said and "run `uv run dvc repro download`" in said
     assert "Traceback" not in said
     assert digest(WEIGHTS) == before
 

@@ -168,12 +168,20 @@ def same_as_committed(repository: Repository) -> bool:
 
 def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: Path) -> None:
     copy = finished_study.copy(tmp_path / "repository")
-    [block] = re.findall(r"^```bash\n(rm -r .*?)^```$", TUTORIAL.read_text(encoding="utf-8"), re.M | re.S)
-    way_back = block.replace("uv run dvc", f"{sys.executable} -m dvc")
+    status = (sys.executable, "-c", "from vicreg.cli.main import app; app()", "status")
+    assert "would run nothing" in (before := copy.run(*status)) and "last commit" not in before
+    change(copy.folder / "params.yaml", "aug.scale_min", 0.3)
+    said = copy.run(*status)
+    assert "another policy.scale_min: pretrain (cifar_aug)\n" in said and "changed params.yaml: recipes\n" in said
     copy.dvc("exp", "run", "--set-param", "aug.scale_min=0.4")
     copy.dvc("exp", "run", "--set-param", "aug.scale_min=1.5", fails=True)
     assert not same_as_committed(copy)
-    copy.run("bash", "-c", way_back)
+    said = copy.run(*status)
+    assert "aug.scale_min = 1.5: must be less" in said
+    assert "last commit: dvc.lock, params.yaml, recipes/embedded, reports/embedded.\n" in said, said
+    way_back = said.partition("which drops it:\n\n")[2]
+    assert all(command in TUTORIAL.read_text() for command in re.split("; |\n", way_back.strip()))
+    copy.run("bash", "-c", way_back.replace("uv run dvc", f"{sys.executable} -m dvc"))
     assert same_as_committed(copy) and copy.git("status", "--short") == ""
     assert copy.stages_run_by("repro") == set()
 

@@ -277,7 +277,7 @@ def test_the_report_of_other_weights_is_not_told(tmp_path, about):
     else:
         probe_files.save(probes, {}, probe_files.describe(probes) | about)
     text = card(paths.model("cifar_aug"))
-    assert "65.4" not in text and "the report of its study is of other weights: run `dvc repro`" in text
+    assert "65.4" not in text and "the report of its study is of other weights: run `uv run dvc repro`" in text
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"study": {"datasets": {"cifar10": {}}}}'])
@@ -329,16 +329,17 @@ def with_probes(tmp_path, monkeypatch) -> Paths:
 
 def test_an_exported_encoder_predicts_without_its_study(with_probes, tmp_path):
     paths = with_probes
-    expected = predict.load(paths.model("x"), "primary", "linear")[0].predict(PIXELS)
+    names = [str(number) for number in range(len(PIXELS))]
+    expected = predict.predict(predict.find_probes(paths.model("x"), "linear"), PIXELS, names, 3)["datasets"]
     for half in (False, True):
         folder = tmp_path / f"out-{half}"
         lines = export.export(paths.model("x"), folder, onnx=False, half=half)
-        assert any("x-probes.safetensors: linear, for `vicreg predict`" in line for line in lines)
-        model, dataset = predict.load(folder / "x.safetensors", "primary pictures", "linear")
-        np.testing.assert_array_equal(model.predict(PIXELS), expected)
-        assert dataset.classes == ("cat", "dog", "frog") and model.about["top1"] == 0.5
+        assert any("x-probes.safetensors: linear, for `uv run vicreg predict`" in line for line in lines)
+        found = predict.find_probes(folder / "x.safetensors", "linear", "primary pictures")
+        assert found.datasets["primary"].classes == ("cat", "dog", "frog") and found.top1 == {"primary": 0.5}
+        assert predict.predict(found, PIXELS, names, 3)["datasets"] == expected
         with pytest.raises(ValueError, match="there is no probe 'knn' in"):
-            predict.load(folder / "x.safetensors", "primary", "knn")
+            predict.find_probes(folder / "x.safetensors", "knn", "primary")
 
 
 def test_probes_of_weights_that_half_precision_rounds_stay_behind(with_probes, tmp_path):

@@ -201,10 +201,13 @@ def test_the_best_probe_is_the_first_of_the_highest() -> None:
 
 def test_the_likeliest_classes_are_named_first(tmp_path: Path) -> None:
     model, pixels = classify(tmp_path), TEST.pixels[:3]
-    said = predict.predict(
-        model, predict.Classes(IMAGES.name, IMAGES.classes, True), pixels, ["a.png", "b.png", "c.png"], 3
+    dataset = predict.Classes(IMAGES.name, IMAGES.classes, True)
+    probes = predict.Probes(
+        model.encoder_file, tmp_path / "probes/0.safetensors", "linear", {"primary": dataset}, {"primary": 0.4}
     )
+    [about] = predict.predict(probes, pixels, ["a.png", "b.png", "c.png"], 3)["datasets"]
+    assert (about["top1"], about["synthetic"], about["classes"]) == (0.4, True, len(CLASSES))
     for name, row in zip(("a.png", "b.png", "c.png"), model.predict(pixels), strict=True):
-        lines = [f"  {100 * row[label]:5.1f} %  {CLASSES[label]}" for label in np.argsort(row)[::-1][:3]]
-        assert "\n".join([name, *lines]) in said
-    assert "right for 40.0 %" in said and "of a photo it says nothing" in said
+        likeliest = [CLASSES[label] for label in np.argsort(row)[::-1][:3]]
+        assert list(about["images"][name]) == likeliest
+        np.testing.assert_allclose(list(about["images"][name].values()), np.sort(row)[::-1][:3], rtol=1e-5)

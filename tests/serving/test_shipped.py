@@ -55,6 +55,18 @@ def test_a_newcomer_predicts_and_embeds(tmp_path: Path, monkeypatch: pytest.Monk
     assert said.exit_code == 1 and "cannot compare images" in said.output
 
 
+def test_predict_imports_no_large_library_but_torch(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), (90, 150, 220)).save(tmp_path / "sky.png")
+    code = (
+        "import atexit, sys; from vicreg.cli.main import app\n"
+        "atexit.register(lambda: print('large:', *{'mlflow', 'sklearn', 'scipy', 'pandas', 'torchvision', 'matplotlib',"
+        " 'timm', 'dvc'} & sys.modules.keys(), file=sys.stderr)); app()"
+    )
+    command = [sys.executable, "-c", code, "predict", str(tmp_path / "sky.png"), "-e", str(SHIPPED)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "large:\n" and "CIFAR-100" in done.stdout
+
+
 @pytest.mark.skipif(not UNPACK.is_file(), reason="no genuine CIFAR images in ../shared/cifar")
 def test_the_linear_probe_reaches_its_top1_on_the_genuine_test_images(tmp_path: Path) -> None:
     pytest.importorskip("pillow_jxl", reason="pillow-jxl-plugin is needed to unpack ../shared/cifar")

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vicreg.io import yaml
+from vicreg.io import description, yaml
 from vicreg.study.paths import Paths
 
 SUFFIX = ".safetensors"
@@ -32,8 +32,6 @@ def resolve(encoder: str) -> Path:
 
     Where no study here has an encoder of the shipped one's name, it is that one, and a line says so.
     """
-    from vicreg.study.builders import describe
-
     file, hint = Path(encoder), "check its path"
     if not encoder.endswith(SUFFIX):
         study = study_params().get("study") if Path("params.yaml").is_file() else None
@@ -47,17 +45,31 @@ def resolve(encoder: str) -> Path:
         hint = f"run `dvc repro pretrain@{encoder}`" if encoder in params["rows"] else f"choose from {names}"
     if not file.is_file():
         raise ValueError(f"there is no encoder {encoder}: {hint}, or give the path of a {SUFFIX} file")
-    if reason := describe(file).get("not_run"):
+    if reason := description.encoder(file).get("not_run"):
         raise ValueError(f"{file} holds no encoder: {reason}")
     return file
 
 
-def read_images(files: list[Path], encoder: Path) -> tuple[Any, list[str]]:
-    """The pixels (N, S, S, 3) uint8 of image files, in the size S that the encoder takes, and the files' names."""
+def read_images(paths: list[Path], encoder: Path) -> tuple[Any, list[str]]:
+    """The pixels (N, S, S, 3) uint8 of image files and folders, in the size S that the encoder takes, and their names.
+
+    A name is a file's path as given, within a single folder the path there. Raises ValueError for a file that is no
+    image; in folders such files are passed over, and a line says so.
+    """
     import numpy as np
 
     from vicreg.data import image_files
-    from vicreg.study.builders import describe
 
-    size = describe(encoder)["data"]["image_size"]
-    return np.stack([image_files.read(file, size) for file in files]), [image_files.shown(file) for file in files]
+    size = description.encoder(encoder)["data"]["image_size"]
+    parts, names = [], list[str]()
+    for path in paths:
+        if path.is_dir():
+            pixels, files, skipped = image_files.read_folder(path, size)
+            names += files if len(paths) == 1 else [f"{path}/{file}" for file in files]
+            if skipped:
+                print(f"{image_files.shown(path)}: {image_files.summary(skipped)}", file=sys.stderr)
+        else:
+            pixels = image_files.read(path, size)[np.newaxis]
+            names.append(str(path))
+        parts.append(pixels)
+    return np.concatenate(parts), names

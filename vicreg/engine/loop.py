@@ -46,7 +46,7 @@ class LoopConfig:
         schedule: factor of the optimizer's peak rate at each step, counted from 0.
         dtype: bfloat16 for autocast, or float32.
         compiled: whether `torch.compile` translates the method first, which takes a minute or more.
-        progress: whether to show a bar.
+        title: of the progress bar, the name of the row; none without.
     """
 
     epochs: int
@@ -55,7 +55,7 @@ class LoopConfig:
     schedule: Callable[[int], float]
     dtype: torch.dtype = torch.float32
     compiled: bool = False
-    progress: bool = False
+    title: str = ""
 
 
 def train(
@@ -80,6 +80,7 @@ def train(
     forward = torch.compile(module) if config.compiled else module
     bar = progress_bar(config, steps, (state.epoch - 1) * steps + state.step)
     for epoch in range(state.epoch, config.epochs + 1):
+        bar.set_description(f"{config.title}, epoch {epoch} of {config.epochs}")
         order = state.begin_epoch(len(loader), steps * size)
         method.train()
         for images, indices in loader.batches(order[state.step * size :], size, rows):
@@ -108,6 +109,7 @@ def train(
         if "embeddings" in outputs:
             z = distributed.gather(outputs["embeddings"].detach())
             record |= distributed.from_main_process(collapse.indicators(z, method.embedding_scale))
+        bar.set_postfix(loss=f"{record['loss']:.4g}")  # of the epoch: to fetch that of each step would wait for a GPU
         seconds = state.elapsed()
         state.end_epoch()
         yield {"epoch": epoch, **record, "lr": lr, "images_per_second": steps * size / seconds, "seconds": seconds}
@@ -126,7 +128,7 @@ def loss_of(outputs: Any, method: Method) -> Tensor:
 
 def progress_bar(config: LoopConfig, steps: int, done: int) -> tqdm:
     """A bar over the images of all epochs, in the main process where there is a terminal."""
-    size, silent = config.batch_size, not (config.progress and distributed.is_main_process())
+    size, silent = config.batch_size, not (config.title and distributed.is_main_process())
     total, done = config.epochs * steps * size, done * size
     return tqdm(total=total, initial=done, unit="img", unit_scale=True, disable=silent or None)
 

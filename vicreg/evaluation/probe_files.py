@@ -8,8 +8,9 @@ from safetensors import SafetensorError
 
 from vicreg.evaluation.classifier import Classifier
 from vicreg.io import plugins, weights
+from vicreg.io.description import RERUN_PROBES as RERUN_HINT
+from vicreg.io.description import probes as describe
 
-RERUN_HINT = "run `dvc repro linear_eval` again"
 Classifiers = Mapping[tuple[str, str], Classifier]
 
 
@@ -29,11 +30,6 @@ def save_results(path: Path, classifiers: Classifiers, result: Mapping[str, Any]
     for metric in ("top1", "val_top1"):
         description[metric] = {role: {probe: it[metric] for probe, it in probes} for role, probes in scores.items()}
     return save(path, classifiers, description)
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """What `save` or `vicreg.io.weights.save_not_run` was told; raises ValueError for a file that neither wrote."""
-    return weights.describe(path, "a file of classifiers", RERUN_HINT)
 
 
 def load(path: Path, role: str, probe: str) -> Classifier:

@@ -1,6 +1,7 @@
 """Errors: what a person can mend is told in one message, without a traceback."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,16 @@ def short_errors(who: str = "") -> Iterator[None]:
         sys.exit(1)
 
 
+def pasteable(message: str) -> str:
+    """The message with each command in backquotes as it can be pasted into a shell, whose environment uv chooses."""
+    return re.sub(r"`(?=(dvc|vicreg) )", "`uv run ", message)
+
+
 def print_error(error: Exception, who: str = "") -> None:
     """Print the message of `error` for a person, in red on a terminal; `who` says which process it comes from."""
     import typer
 
-    typer.secho(f"\n{who}error: {error}\n({TRACEBACK}=1 shows where)", fg="red", err=True)
+    typer.secho(f"\n{who}error: {pasteable(str(error))}\n({TRACEBACK}=1 shows where)", fg="red", err=True)
 
 
 def reason(error: Exception) -> str:

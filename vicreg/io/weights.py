@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from vicreg.io import atomic
+from vicreg.io.description import describe as describe
+from vicreg.io.description import identity as identity
 from vicreg.io.errors import reason
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -58,21 +60,6 @@ def save(path: Path, parts: Mapping[str, nn.Module], description: Mapping[str, A
 def save_not_run(path: Path, why: str) -> None:
     """Write a file without weights that says why there are none."""
     save(path, {}, {"not_run": why})
-
-
-def describe(path: Path, kind: str, again: str) -> dict[str, Any]:
-    """What `save` or `save_not_run` was told; ValueError for other files: `kind`, "an encoder", `again` makes it."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(json.loads(file.metadata()["description"]))
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not {kind} of this project ({reason(error)}): {again}") from error
-
-
-def identity(description: Mapping[str, Any]) -> str:
-    """What tells representations apart: the encoder's digest and, of a method with several forms, the one evaluated."""
-    form = description.get("method", {}).get("representation")
-    return description["digest"]["encoder"] + (f" {form}" if form else "")
 
 
 def tensors(path: Path, name: str) -> dict[str, Tensor]:

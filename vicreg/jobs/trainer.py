@@ -47,6 +47,6 @@ def run(
         schedule=build_schedule(recipe.schedule, len(loader) // recipe.batch_size, recipe.epochs),
         dtype=devices.choose_dtype(recipe.precision, device),
         compiled=computed_with(recipe, device, len(loader))["compiled"],
-        progress=True,
+        title=recipe.row,
     )
     return loop.train(state, loader, config, after_step)

@@ -78,7 +78,7 @@ def export_probes(model: Path, copy: Path, recipe: dict[str, Any]) -> list[str]:
     if about.get("weights") != weights.identity(recipe) or paths is None:
         return []
     if not all((paths.data(role) / "about.json").is_file() for role in ROLES):
-        return ["no probes: the datasets of the study, whose classes they know, are not here (`dvc pull` fetches them)"]
+        return ["no probes: the datasets that they know are not here (`uv run dvc pull` fetches them)"]
     names = [tuple(name.split("/")) for name in about["classifiers"]]
     classifiers = {name: probe_files.load(paths.probes(model.stem), *name) for name in names}
     size = {name: sum(t.nbytes for t in probe.state_dict().values()) for name, probe in classifiers.items()}
@@ -89,7 +89,7 @@ def export_probes(model: Path, copy: Path, recipe: dict[str, Any]) -> list[str]:
             scores[role] = {probe: value for probe, value in scores[role].items() if (role, probe) in small}
     about["datasets"] = {role: asdict(it) for role, it in classes_of(paths).items() if it.classes}
     probe_files.save(file, small, about)
-    return [f"{file}: {', '.join(sorted({probe for _, probe in small}))}, for `vicreg predict`"]
+    return [f"{file}: {', '.join(sorted({probe for _, probe in small}))}, for `uv run vicreg predict`"]
 
 
 def to_onnx(encoder: Encoder, recipe: dict[str, Any]) -> bytes:

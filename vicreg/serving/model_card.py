@@ -43,5 +43,5 @@ def read_report(model: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     about = probe_files.describe(probes) if probes.is_file() else {}
     top1 = sorted(value for role in about.get("top1", {}).values() for value in role.values())
     if about.get("weights") != weights.identity(recipe) or top1 != sorted(scores["top1"]):
-        return {"facts": None, "missing": "the report of its study is of other weights: run `dvc repro`"}
+        return {"facts": None, "missing": "the report of its study is of other weights: run `uv run dvc repro`"}
     return {"facts": report.facts, "results": [row.dropna().to_dict() for _, row in scores.iterrows()]}

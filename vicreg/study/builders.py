@@ -1,17 +1,16 @@
 """A recipe becomes a method with its encoder, and a file of weights; and a file becomes them again."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from vicreg.io import weights
+from vicreg.io.description import RERUN_PRETRAIN as RERUN
+from vicreg.io.description import encoder as describe  # also for others
 from vicreg.nn.encoder import Encoder, channel_statistics
 from vicreg.nn.method import Method
 from vicreg.study.recipe import Recipe
-
-RERUN = "run `dvc repro pretrain` again"
 
 
 def build_method(recipe: Recipe, pixels: np.ndarray, positions: np.ndarray) -> Method:
@@ -31,11 +30,6 @@ def save_method(path: Path, method: Method, recipe: Recipe) -> None:
     """Write the encoder and what else the method keeps, with the recipe as description."""
     parts = {name: module for name in ("encoder", *method.kept) if (module := getattr(method, name)) is not None}
     weights.save(path, parts, recipe.values())
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """The recipe of a file of weights and `digest` of each part; raises ValueError for other files."""
-    return weights.describe(path, "an encoder", RERUN)
 
 
 def load_method(path: Path) -> Method:
