@@ -1,7 +1,6 @@
 """Files: a study's report in one folder, a file for each thing that a person opens or DVC compares."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,6 @@ def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
     texts["judging.csv"] = judging.as_csv(study)
     for name, values in {"metrics.json": numbers, "top1.json": top1(numbers)}.items():
         texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    losses, online, collapse = (figures[name] for name in ("losses", "online", "collapse"))
-    figures["losses"] = replace(losses, keys=[*losses.keys, *collapse.keys], panels=[*losses.panels, *online.panels])
     for name in ("losses", "online", *(f"accuracy-{dataset.role}" for dataset in study.datasets)):
         texts[f"{name}.csv"] = curves.as_csv(figures[name].curves, figures[name].keys)
     for name, text in texts.items():
