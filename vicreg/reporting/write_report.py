@@ -13,7 +13,7 @@ from vicreg.reporting.figures.judging_plot import judging as judging_plot
 from vicreg.reporting.figures.panels import PanelFigure
 from vicreg.reporting.figures.pretext_plot import pretext
 from vicreg.reporting.image_samples import Samples
-from vicreg.reporting.metrics import metrics, top1
+from vicreg.reporting.metrics import hits, metrics, top1
 from vicreg.reporting.page import page
 from vicreg.reporting.study import Study
 
@@ -24,7 +24,7 @@ def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
     numbers, figures = metrics(study), study_figures(study)
     texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
     texts["judging.csv"] = judging.as_csv(study)
-    for name, values in {"metrics.json": numbers, "top1.json": top1(numbers)}.items():
+    for name, values in {"metrics.json": numbers, "top1.json": top1(numbers), "hits.json": hits(study)}.items():
         texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     for name in ("losses", "online", *(f"accuracy-{dataset.role}" for dataset in study.datasets)):
         texts[f"{name}.csv"] = curves.as_csv(figures[name].curves, figures[name].keys)
