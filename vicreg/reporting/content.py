@@ -81,6 +81,7 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
         "notes": [say("without_numbers", r, s, e[s]) for r, e in scores.items() for s in STATES if s in e],
         "chance": chance(study, dataset),
         "sizes": say("sizes", dataset),
+        "probes": [recipes.explained("probes", p) for p in dict.fromkeys(p for row in settings.values() for p in row)],
         "settings": recipes.shared(settings),
         "chosen": recipes.table(settings),
         "published": tables.published(dataset) if dataset.genuine else None,

@@ -39,15 +39,17 @@ def summary(rows: Settings) -> tuple[str, dict[str, str]]:
     common = {part: next(iter(held.values())) for part, held in values.items() if len(held) > 1 and not _differ(held)}
     own = {row: [text for part, text in texts.items() if part not in common] for row, texts in phrases.items()}
     words = {
-        row: " ".join([method(recipe["method"]["name"]), *([f"{', '.join(own[row])}."] if own[row] else [])])
+        row: " ".join(
+            [explained("methods", recipe["method"]["name"]), *([f"{', '.join(own[row])}."] if own[row] else [])]
+        )
         for row, recipe in rows.items()
     }
     return ", ".join(common.values()), words
 
 
-def method(name: str) -> str:
-    """What a method does: the first line of its file, markdown; its name where there is no such file."""
-    file = plugins.PACKAGE / "methods" / f"{name}.py"
+def explained(family: str, name: str) -> str:
+    """What a member does: the first line of its file, markdown; its name where there is no such file."""
+    file = plugins.PACKAGE.joinpath(*plugins.FAMILIES[family].split("."), f"{name}.py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else None
     return escape(text.partition("\n")[0]) if text else f"{code(name)}."
 
