@@ -147,9 +147,9 @@ def test_published_figures_stand_beside_the_linear_probe():
     scores = accuracies({name: evaluation(linear=BETTER, knn=BETTER) for name in BOTH}, "primary")
     table = rows(tables.comparison(dataset("cifar10", genuine=True), scores))
     assert "student report" in table[0][5]
-    assert [row[5] for row in table[1:]] == ["29.3 / 79.8", "80.2 / 99.1", "", ""]
+    assert [row[5] for row in table[1:]] == ["29.3 (79.8)", "80.2 (99.1)", "", ""]
     table = rows(tables.comparison(dataset("cifar100", genuine=True), scores))
-    assert [row[5] for row in table[1:3]] == ["11.7 / 25.4", "45.2 / 74.9"]
+    assert [row[5] for row in table[1:3]] == ["11.7 (25.4)", "45.2 (74.9)"]
 
 
 @pytest.mark.parametrize("key", ["shapes10", "cifar10"])

@@ -32,7 +32,7 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
     if pretext:
         numbers["pretext task %"] = percent
     if references:
-        numbers["student report, top-1 / top-5 %"] = lambda figures: " / ".join(map(printed, figures))
+        numbers["student report, top-1 (top-5) %"] = lambda figures: "{} ({})".format(*map(printed, figures))
     rows = []
     for probe in dict.fromkeys(probe for entry in scores.values() for probe in probes_of(entry)):
         for row, score in ((row, entry[probe]) for row, entry in scores.items() if probe in entry):
