@@ -74,8 +74,6 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
     }
     return {
         "dataset": dataset,
-        "warning": say("warning", dataset),
-        "sentence": headline(study, [dataset]),
         "lead": say("lead", pair) if pair else "",
         "table": tables.comparison(dataset, scores, study.pretext),
         "notes": [say("without_numbers", r, s, e[s]) for r, e in scores.items() for s in STATES if s in e],
