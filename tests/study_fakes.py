@@ -113,7 +113,7 @@ def study(
         Dataset(role="primary", key="cifar10", name=name, fingerprints={"train": "ab12"}, **about | primary),
         Dataset(role="transfer", key="cifar100", name=f"{name} 2", fingerprints={"train": "cd34"}, **about),
     )
-    indicators = {"embedding_std": 0.9, "embedding_correlation": 0.1, "effective_rank": 9.0}
+    indicators = {"embedding_std": 0.9, "embedding_correlation": 0.1, "effective_rank": 9.0, "max_rank": 12}
     missing = {"not_run": NOT_RUN}
 
     def pretrained(row: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from vicreg.cli import main
 from vicreg.compare import reports, side_by_side
+from vicreg.evaluation.intervals import pack_bits
 
 SIZES = {"source": "official", "primary": "cifar10", "transfer": "cifar100", "epochs": 30, "fractions": {"probe": 1.0}}
 
@@ -88,6 +89,27 @@ def test_the_page_shows_numbers_and_their_difference(tmp_path):
     assert "random 34.0 33.0 – 36.0 34.5 33.5 – 36.5 +0.5 -1.7 to +2.7 may be chance" in text
     assert "gone 50.0 49.0 – 52.0 – –" in text and "new – 60.0 59.0 – 62.0 –" in text
     assert "A is ahead" in Words(page(b, a)).text
+
+
+def test_on_the_same_images_differences_are_taken_image_by_image(tmp_path):
+    folders = [written(tmp_path / name, report(x=top1)) for name, top1 in (("a", 0.50), ("b", 0.51))]
+    for folder, right in zip(folders, (500, 510), strict=True):
+        hits = {"images": 1000, "hits": {"x": {"linear": pack_bits(np.arange(1000) < right)}}}
+        folder.joinpath("hits.json").write_text(json.dumps({"cifar10": hits}))
+    a, b = (reports.find(str(folder)) for folder in folders)
+    change = side_by_side.paired(a, b, ("cifar10", "x", "linear"))
+    assert change is not None and change[0] == pytest.approx(0.01)
+    assert 0 < change[1] < 0.01 < change[2] < 0.02  # ten images were gained and none lost
+    text = Words(page(*folders)).text
+    assert "B is ahead 1 of 1 comparison" in text and "No sure difference 0 of 1" in text and "image by image." in text
+    assert [row["verdict"] for row in side_by_side.dataset("cifar10", {"a": a, "b": a})["rows"]] == ["the same"]
+    other = report(x=0.51)
+    other["study"]["seed"] = 1  # which draws other test images
+    again = written(tmp_path / "c", other)
+    again.joinpath("hits.json").write_bytes(folders[1].joinpath("hits.json").read_bytes())
+    assert side_by_side.paired(a, reports.find(str(again)), ("cifar10", "x", "linear")) is None
+    text = Words(page(folders[0], again)).text
+    assert "as if on different images" in text and "No sure difference 1 of 1 comparison" in text
 
 
 def test_the_interval_of_a_difference_covers_it():

@@ -130,7 +130,7 @@ def test_pretraining_has_a_panel_for_all_that_was_recorded():
     study = fakes.study({"random": 0.3, "x": 0.5})
     figures = line_plots.pretraining(study)
     titles = {name: [panel.title for panel in figure.panels] for name, figure in figures.items()}
-    assert titles["losses"] == ["loss", "invariance", "variance", "covariance"]
+    assert titles["losses"] == ["loss", "invariance", "variance", "covariance", *titles["online"]]
     assert [title[:6] for title in titles["online"]] == ["online"]
     assert [title[:8] for title in titles["collapse"]] == ["standard", "correlat", "effectiv"]
     assert figures["losses"].panels[0].alt_text == "x from 3 in epoch 1 to 3 in epoch 3"

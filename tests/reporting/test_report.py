@@ -25,7 +25,7 @@ STUDY = Paths("embedded")
 NOT_RUN = "not run: `pretrained.weights` names no file"
 PICTURED = ("answer", "collapse", "confusion", "judging", "map", "neighbors", "pairs", "pretext", "views")
 CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
-FILES = {"index.html", "comparison.md", "metrics.json", "top1.json", "online.csv", "judging.csv"}
+FILES = {"index.html", "comparison.md", "metrics.json", "hits.json", "top1.json", "online.csv", "judging.csv"}
 FILES |= {f"{name}.{kind}" for name in (*PICTURED, *CURVES) for kind in ("svg", "png")}
 FILES |= {f"{name}.csv" for name in CURVES}
 

@@ -8,7 +8,7 @@ import pytest
 import study_fakes as fakes
 
 from vicreg.evaluation.intervals import pack_bits
-from vicreg.reporting import content, literature, markdown, tables
+from vicreg.reporting import content, literature, markdown, recipes, reproduce, tables
 from vicreg.reporting.markdown import Table
 from vicreg.reporting.metrics import accuracies, best_two, metrics
 from vicreg.reporting.page.html import say
@@ -74,20 +74,20 @@ def test_the_gain_is_that_of_unrounded_values():
     assert scores["cifar_aug"]["linear"]["gain"] == pytest.approx(0.61249 - 0.30004)
     assert scores["random"]["linear"]["gain"] == 0
     # 61.2 - 30.0 is what rounded values would give, 31.245 is the true difference.
-    assert rows(tables.comparison(dataset(), scores))[2][5].split()[0] == "+31.2"
+    assert rows(tables.comparison(dataset(), scores))[2][4].split()[0] == "+31.2"
     near = {"random": evaluation(linear=score(0.3004, 0, 1)), "a": evaluation(linear=score(0.3016, 0, 1))}
-    gain = rows(tables.comparison(dataset(), accuracies(near, "primary")))[2][5]
+    gain = rows(tables.comparison(dataset(), accuracies(near, "primary")))[2][4]
     assert gain.split()[0] == "+0.1"  # not 30.2 - 30.0
 
 
 def test_a_row_shows_top1_with_its_interval_and_top5():
     row = rows(tables.comparison(dataset(), accuracies(BOTH, "primary")))[1]
-    assert row == ["linear", "`random`", "30.0", "26.0 – 34.0", "90.0", "baseline"]
+    assert row == ["linear", "`random`", "30.0 (26.0 – 34.0)", "90.0", "baseline"]
 
 
 def test_a_gain_that_may_be_chance_shows_both_signs():
     evaluations = {"random": evaluation(linear=RANDOM), "a": evaluation(linear=score(0.31, 0.28, 0.35))}
-    gain = rows(tables.comparison(dataset(), accuracies(evaluations, "primary")))[2][5]
+    gain = rows(tables.comparison(dataset(), accuracies(evaluations, "primary")))[2][4]
     assert re.fullmatch(r"\+1\.0 \(-\d\.\d to \+\d\.\d\)", gain)
 
 
@@ -111,7 +111,7 @@ def test_every_probe_has_its_rows_in_their_order():
 def test_without_the_baseline_there_is_no_gain(evaluations):
     scores = accuracies(evaluations, "primary")
     assert "gain" not in scores["cifar_aug"]["linear"]
-    assert rows(tables.comparison(dataset(), scores))[1][5] == "no baseline"
+    assert rows(tables.comparison(dataset(), scores))[1][4] == "no baseline"
 
 
 @pytest.mark.parametrize("genuine", [True, False])
@@ -133,23 +133,23 @@ def test_a_row_without_numbers_has_words(genuine, entry, state, sentence):
     row = rows(tables.comparison(report.datasets[0], scores))[-1]
     assert row[:3] == ["all", "`x`", state]
     assert set(row[3:]) == {""}
-    assert content.notes(report, report.datasets[0], scores) == [sentence]
+    assert content.result(report, report.datasets[0])["notes"] == [sentence]
 
 
 def test_the_accuracy_of_a_pretext_task_stands_beside_the_probes():
     scores = accuracies(BOTH, "primary")
     table = rows(tables.comparison(dataset("cifar10", genuine=True), scores, {"cifar_aug": 0.875}))
-    assert table[0][6] == "pretext task %" and "student report" in table[0][7]
-    assert [row[6] for row in table[1:]] == ["", "87.5"]
+    assert table[0][5] == "pretext task %" and "student report" in table[0][6]
+    assert [row[5] for row in table[1:]] == ["", "87.5"]
 
 
 def test_published_figures_stand_beside_the_linear_probe():
     scores = accuracies({name: evaluation(linear=BETTER, knn=BETTER) for name in BOTH}, "primary")
     table = rows(tables.comparison(dataset("cifar10", genuine=True), scores))
-    assert "student report" in table[0][6]
-    assert [row[6] for row in table[1:]] == ["29.3 / 79.8", "80.2 / 99.1", "", ""]
+    assert "student report" in table[0][5]
+    assert [row[5] for row in table[1:]] == ["29.3 (79.8)", "80.2 (99.1)", "", ""]
     table = rows(tables.comparison(dataset("cifar100", genuine=True), scores))
-    assert [row[6] for row in table[1:3]] == ["11.7 / 25.4", "45.2 / 74.9"]
+    assert [row[5] for row in table[1:3]] == ["11.7 (25.4)", "45.2 (74.9)"]
 
 
 @pytest.mark.parametrize("key", ["shapes10", "cifar10"])
@@ -204,7 +204,7 @@ def test_pair_losses_of_methods_have_tables_of_their_own():
     report = study(BOTH, pair_losses=losses, pretraining={row: {"recipe": recipe} for row, recipe in recipes.items()})
     vicreg, simclr = content.content(report)["pair_losses"].items()
     assert (vicreg[0], rows(vicreg[1])[0]) == ("vicreg", ["encoder", "pair", "invariance", "variance"])
-    assert rows(vicreg[1])[1] == ["`a`", "two views of one image", "0.100", "0.800"]
+    assert rows(vicreg[1])[1] == ["`a`", "two views", "0.100", "0.800"]
     assert (simclr[0], rows(simclr[1])[0]) == ("simclr", ["encoder", "pair", "distance"])
     text = content.document(report)
     assert "whose numbers cannot be compared" in text and text.count("is a mean over pairs.") == 2
@@ -226,12 +226,49 @@ def test_pretraining_shows_whatever_each_method_logged():
         return {"images": 4000, "train_seconds": 61.2, "history": epochs, "recipe": {"method": {"name": method}}}
 
     results = {"x": result("a", entropy=0.5), "y": result("b", effective_rank=2.0), "random": {"history": []}}
-    one, other = content.content(study(BOTH, pretraining=results))["pretraining"].values()
-    assert rows(one) == [
-        ["encoder", "images", "epochs", "loss", "entropy", "images per second", "seconds"],
-        ["`x`", "4,000", "3", "1.000", "0.500", "200", "61"],
+    assert rows(content.content(study(BOTH, pretraining=results))["pretraining"]) == [
+        ["encoder", "loss and its terms in the last epoch", "images × epochs", "images / s", "seconds"],
+        ["`x`", "loss 1.000, entropy 0.500", "4,000 × 3", "200", "61"],
+        ["`y`", "loss 1.000", "4,000 × 3", "200", "61"],
     ]
-    assert rows(other)[0] == ["encoder", "images", "epochs", "loss", "images per second", "seconds"]
+
+
+def test_a_verdict_on_collapse_is_a_sentence():
+    def result(std: float, rank: float, **more: float) -> dict[str, Any]:
+        epoch = {"embedding_std": std, "embedding_correlation": 0.1, "effective_rank": rank, **more}
+        return {"history": [epoch | {"embedding_std": 0.0}, epoch]}
+
+    sound = {"x": result(0.484, 66.2, max_rank=512)}
+    assert content.collapse_verdicts(sound) == ["**No collapse**: std 0.48 of 1 (`x`), rank 66 of 512 (`x`)."]
+    more = sound | {"gone": result(0.04, 3, max_rank=512), "old": result(0.3, 1), "none": {"history": [{"loss": 1.0}]}}
+    signs, others = content.collapse_verdicts(more)
+    assert signs.startswith("**Signs of collapse** in `gone`: embeddings hardly differ (standard deviation 0.040;")
+    assert "fill 3.0 of 512 possible dimensions" in signs
+    assert others == "**No collapse** in 2 encoders: lowest std 0.30 of 1 (`old`), lowest rank 66 of 512 (`x`)."
+    assert content.collapse_verdicts({}) == []
+
+
+def test_what_recipes_share_is_told_once():
+    made = {row: fakes.recipe(row) for row in ("random", "a", "b")}
+    made["b"] |= {"epochs": 9, "method": {"name": "mine"}}
+    shared, own = recipes.summary(made)
+    assert shared == "`resnet` of width 8, views `aug` (crops of 20 % or more), batches of 64, `lars`"
+    assert own["a"].endswith("dimensions uncorrelated. 3 epochs.") and own["b"] == "`mine`. 9 epochs."
+    assert own["random"].endswith("the floor of every table.")
+
+
+@pytest.mark.parametrize(
+    ("origin", "address"),
+    [
+        ("https://name:secret@example.org/some/where.git", "https://example.org/some/where#readme"),
+        ("git@example.org:some/where.git", "https://example.org/some/where#readme"),
+        ("/a/folder", "../../README.md"),
+        (None, "../../README.md"),
+    ],
+)
+def test_the_readme_has_an_address(monkeypatch, origin, address):
+    monkeypatch.setattr(reproduce.provenance, "git", lambda *arguments: origin)
+    assert reproduce.readme() == address
 
 
 def test_the_document_says_how_its_numbers_came_about():
@@ -319,6 +356,6 @@ def test_the_answer_says_what_the_numbers_say(scores: dict[str, float | None], e
 def test_a_probe_at_chance_is_named() -> None:
     report = fakes.study({"random": 0.3, "x": 0.5})
     report.evaluations["x"]["datasets"]["primary"]["probes"]["linear"]["at_chance"] = True
-    assert content.notes(report, report.datasets[0], {}) == [
+    assert content.chance(report, report.datasets[0]) == [
         "`x` cannot be told from chance by the probe linear, which separates synthetic features."
     ]

@@ -1,7 +1,7 @@
 """A study's report, wherever it lies: in a folder, in a git revision or in a DVC experiment."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from vicreg.compare.frames import flatten, in_order
 from vicreg.io import yaml
 from vicreg.tracking.provenance import git
 
-FILE = "metrics.json"
+FILE, HITS = "metrics.json", "hits.json"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
 SCORES = ["top1", "top1_low", "top1_high", "top5"]
 
@@ -23,6 +23,7 @@ class Report:
     name: what the user called it; origin: where it was found, in words; facts: see `vicreg.reporting.metrics.facts`.
     scores: a row for each encoder that ran: dataset, probe, encoder, SCORES; gain, gain_low, gain_high may be missing.
     params: its params.yaml, None where none is certain to be its own.
+    hits: its hits.json, see `vicreg.reporting.metrics.hits`; older reports have none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Report:
     facts: dict[str, Any]
     scores: pd.DataFrame
     params: dict[str, Any] | None = None
+    hits: dict[str, Any] = field(default_factory=dict)
 
     @property
     def datasets(self) -> dict[str, dict[str, Any]]:
@@ -89,17 +91,20 @@ def find(given: str) -> Report:
     for file in (Path(given, FILE), Path("reports", given, FILE)):
         if file.is_file():
             params = yaml.load(current) if file.parts[0] == "reports" and current.is_file() else None
-            return parse(given, str(file), file.read_bytes(), params)
+            other = file.with_name(HITS)
+            hits = json.loads(other.read_bytes()) if other.is_file() else {}
+            return replace(parse(given, str(file), file.read_bytes(), params), hits=hits)
     revision, _, folder = given.partition(":")
     commit = experiment(revision) or git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if not commit:
         studies = ", ".join(sorted(file.parent.name for file in Path("reports").glob(f"*/{FILE}"))) or "none"
         raise ValueError(f"{given!r} is no folder with {FILE}, study, revision or experiment; studies here: {studies}")
     params = yaml.loads(git("show", f"{commit}:./params.yaml") or "", f"params.yaml of {given}") or {}
-    path = f"{folder.strip('/') or 'reports/' + params.get('study', 'STUDY')}/{FILE}"
+    where = folder.strip("/") or f"reports/{params.get('study', 'STUDY')}"
+    path, hits = f"{where}/{FILE}", git("show", f"{commit}:./{where}/{HITS}") or "{}"
     if not (content := git("show", f"{commit}:./{path}")):
         raise ValueError(f"{given!r} (commit {commit[:10]}) holds no {path}: commit it, or write {revision}:FOLDER")
-    return parse(given, f"{path} of commit {commit[:10]}", content.encode(), params)
+    return replace(parse(given, f"{path} of commit {commit[:10]}", content.encode(), params), hits=json.loads(hits))
 
 
 def experiment(name: str) -> str | None:

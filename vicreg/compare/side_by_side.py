@@ -9,6 +9,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from vicreg.compare.frames import MISSING, differing, flatten, groups, in_order
 from vicreg.compare.reports import Report
+from vicreg.evaluation.intervals import paired_interval, unpack_bits
 from vicreg.reporting.markdown import interval
 from vicreg.reporting.page import html
 
@@ -25,6 +26,32 @@ def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, f
     down = math.hypot(b["top1"] - b["top1_low"], a["top1_high"] - a["top1"])
     up = math.hypot(b["top1_high"] - b["top1"], a["top1"] - a["top1_low"])
     return middle, middle - down, middle + up
+
+
+def paired(a: Report, b: Report, cell: tuple[str, str, str]) -> tuple[float, float, float] | None:
+    """b - a of top-1, and its 95 % interval image by image; None unless both tell which of the same images were right.
+
+    cell: dataset, encoder and probe. Equal images, seed, protocol and numbers of images make an equal split.
+    """
+    key, encoder, probe = cell
+    drawn = [
+        (r.datasets[key]["fingerprints"], r.datasets[key]["images"], r.settings["seed"], r.settings["protocol"])
+        for r in (a, b)
+    ]
+    entries = [r.hits.get(key, {}) for r in (a, b)]
+    packed = [entry.get("hits", {}).get(encoder, {}).get(probe) for entry in entries]
+    if drawn[0] != drawn[1] or not all(packed):
+        return None
+    one, other = (unpack_bits(text, entry["images"]) for text, entry in zip(packed, entries, strict=True))
+    return float(other.mean() - one.mean()), *paired_interval(other, one, seed=0)
+
+
+def verdict(change: tuple[float, float, float] | None) -> str:
+    """What a difference and its interval say; "" where there is none."""
+    if change is None:
+        return ""
+    _, low, high = change
+    return "B is ahead" if low > 0 else "A is ahead" if high < 0 else "may be chance" if any(change) else "the same"
 
 
 def document(a: Report, b: Report) -> str:
@@ -46,8 +73,12 @@ def dataset(key: str, reports: dict[str, Report]) -> dict[str, Any]:
     rows = []
     for (probe, encoder), scores in groups(every, ["probe", "encoder"]):
         both: dict[Any, Any] = {"a": None, "b": None, **scores.set_index("letter").to_dict("index")}
-        change = difference(both["a"], both["b"]) if both["a"] and both["b"] else None
-        rows.append({"probe": probe, "encoder": encoder, "difference": change, **both})
+        change, image_by_image = None, None
+        if both["a"] and both["b"]:
+            image_by_image = paired(reports["a"], reports["b"], (key, encoder, probe))
+            change = image_by_image or difference(both["a"], both["b"])
+        about = {"difference": change, "verdict": verdict(change), "paired": bool(image_by_image)}
+        rows.append({"probe": probe, "encoder": encoder, **about, **both})
     names = dict.fromkeys(report.datasets[key]["name"] for report in reports.values())
     return {"name": " / ".join(names), "rows": rows, "letters": list(reports), "both": len(reports) == 2}
 

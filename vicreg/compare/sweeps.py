@@ -21,7 +21,7 @@ def write_online(scores: pd.DataFrame, settings: pd.DataFrame, title: str, stem:
 
     scores, settings: see `vicreg.compare.experiments.online`. The line of several seeds is their mean, in a band.
     """
-    styles = style.styles(scores["label"].unique(), baseline="")
+    styles = style.styles(scores["label"].unique(), baseline="", repeat=False)
     draw = partial(draw_curves, curves=mean_curves(scores), styles=styles)
     band = "; mean over seeds, band: lowest to highest" if scores.duplicated(["label", "epoch"]).any() else ""
     legend = {label: styles[label].line(1) for label in styles}
@@ -115,11 +115,8 @@ def draw_against(axes: Axes, scores: pd.DataFrame, parameter: str) -> None:
     else:
         distances = [points["mean"] - points["low"], points["top"] - points["mean"]]
         axes.errorbar(x, points["mean"], yerr=distances, fmt="none", color=style.COLORS[0], capsize=3)
-    for place, mean, highest in zip(x, points["mean"], points["top"], strict=True):
-        words = f"{'mean ' if several else ''}{mean:.1f}"
-        axes.annotate(words, (place, highest), (0, 5), textcoords="offset points", ha="center")
     axes.set_ylabel(f"top-1 (%), {'each seed (circle) and the mean' if several else '95 % interval'}")
-    axes.set_xticks(x, list(points.index))
+    axes.set_xticks(x, [f"{value}\n{mean:.1f}" for value, mean in points["mean"].items()])
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.15)
-    axes.set_xlabel(parameter)
+    axes.set_xlabel(f"{parameter}; below it {'mean ' if several else ''}top-1 (%)")

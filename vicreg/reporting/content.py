@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from vicreg.engine import collapse
 from vicreg.reporting import judging, literature, recipes, reproduce, tables
-from vicreg.reporting.curves import PROBE, probe_results
-from vicreg.reporting.markdown import escape
+from vicreg.reporting.curves import INDICATORS, PROBE, probe_results
+from vicreg.reporting.markdown import escape, interval, percent, points
 from vicreg.reporting.metrics import BASELINE, accuracies, best_two
 from vicreg.reporting.page import html
 from vicreg.reporting.page.html import say
@@ -23,17 +24,25 @@ def content(study: Study) -> dict[str, Any]:
     """Return all that both documents show."""
     computed = {row: entry for row, entry in study.pair_losses.items() if "views" in entry}
     overrides, facts = reproduce.overrides(study), html.environment().get_template("facts.md.j2")
+    genuine = [dataset.key for dataset in study.labeled if dataset.genuine]
     return {
         "study": study,
         "primary": study.datasets[0],
-        "about": say("about", study.datasets[0]),
+        "sources": list({source["title"]: source for key in genuine for source in literature.sources(key)}.values()),
         "warnings": list(filter(None, dict.fromkeys(say("warning", dataset) for dataset in study.datasets))),
         "headline": headline(study, study.labeled),
+        "tiles": tiles(study),
+        "encoders": recipes.summary(study.recipes),
+        "hardware": sorted(
+            {e["device"] for e in study.seconds if e["stage"] in {f"pretrain-{r}" for r in study.trained}}
+        ),
+        "collapse": collapse_verdicts(study.trained),
         "evaluated": say("evaluated", study.forms),
         "results": [result(study, dataset) for dataset in study.labeled],
         "shared": recipes.shared(study.recipes),
         "recipes": recipes.table(study.recipes),
-        "pretraining": {name: tables.last_epochs(rows) for name, rows in study.by_method(study.trained).items()},
+        "pretraining": tables.last_epochs(study.trained) if study.trained else None,
+        "methods": list(study.by_method(study.trained)),
         "pair_losses": {name: tables.pair_losses(rows) for name, rows in study.by_method(computed).items()},
         "explanations": [escape(text) for text in dict.fromkeys(entry["explanation"] for entry in computed.values())],
         "judging": judging.chapter(study),
@@ -41,6 +50,8 @@ def content(study: Study) -> dict[str, Any]:
         "seconds": tables.seconds(study),
         "commands": reproduce.commands(study, overrides),
         "reproducible": say("reproducible", study.commit, overrides),
+        "date": reproduce.commit_date(study.commit),
+        "readme": reproduce.readme(),
         "facts": [line.split("\t", 1) for line in facts.render(study=study).splitlines()],
     }
 
@@ -63,13 +74,12 @@ def result(study: Study, dataset: Dataset) -> dict[str, Any]:
     }
     return {
         "dataset": dataset,
-        "about": say("about", dataset),
-        "warning": say("warning", dataset),
-        "sentence": headline(study, [dataset]),
         "lead": say("lead", pair) if pair else "",
         "table": tables.comparison(dataset, scores, study.pretext),
-        "notes": notes(study, dataset, scores),
-        "sizes": say("sizes", dataset, bool(study.trained)),
+        "notes": [say("without_numbers", r, s, e[s]) for r, e in scores.items() for s in STATES if s in e],
+        "chance": chance(study, dataset),
+        "sizes": say("sizes", dataset),
+        "probes": [recipes.explained("probes", p) for p in dict.fromkeys(p for row in settings.values() for p in row)],
         "settings": recipes.shared(settings),
         "chosen": recipes.table(settings),
         "published": tables.published(dataset) if dataset.genuine else None,
@@ -84,18 +94,44 @@ def headline(study: Study, datasets: Sequence[Dataset]) -> str:
 
 def best(study: Study, dataset: Dataset) -> str:
     """Return which row is best on a dataset, unless none is better than the baseline; "" where none ran."""
+    return say("best", dataset, *answer) if (answer := highest(study, dataset)) else ""
+
+
+def highest(study: Study, dataset: Dataset) -> tuple[str, Results, dict[str, Any] | None] | None:
+    """Return the row with the highest top-1 beside the baseline, the scores of all, and of `best_two`."""
     scores = accuracies(study.evaluations, dataset.role)
     ran = {row: entry[PROBE] for row, entry in scores.items() if PROBE in entry}
-    if not ran:
-        return ""
-    highest = max(ran, key=lambda row: (row != BASELINE, ran[row]["top1"]))
-    return say("best", dataset, highest, ran, best_two(study.evaluations, dataset.role, PROBE))
+    best = max(ran, key=lambda row: (row != BASELINE, ran[row]["top1"]), default=None)
+    return (best, ran, best_two(study.evaluations, dataset.role, PROBE)) if best else None
 
 
-def notes(study: Study, dataset: Dataset, scores: Results) -> list[str]:
-    """Return why rows have no numbers, and which ones a probe cannot tell from chance by its own finding."""
-    states = [(row, state, entry[state]) for row, entry in scores.items() for state in STATES if state in entry]
+def tiles(study: Study) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
+    """Return the answer in figures: (title, [(number, unit, interval, note), ...]), the gains of all datasets last."""
+    shown, gains = [], []
+    for dataset, answer in ((dataset, highest(study, dataset)) for dataset in study.labeled):
+        if answer:
+            row, ran, pair = answer
+            score, bounds = ran[row], interval(ran[row]["top1_low"], ran[row]["top1_high"])
+            shown.append(
+                (f"Top-1 on {dataset.name}", [(percent(score["top1"]), "%", bounds, say("tile", row, ran, pair))])
+            )
+            if "gain" in score and row != BASELINE:
+                bounds = f"{points(score['gain_low'])} to {points(score['gain_high'])}"
+                gains.append((points(score["gain"]), "points", bounds, escape(dataset.name)))
+    return shown + ([("Gain over no pretraining", gains)] if gains else [])
+
+
+def collapse_verdicts(trained: Results) -> list[str]:
+    """Return a sentence for each row that shows signs of collapse in its last epoch, and one for all others."""
+    last = {row: result["history"][-1] for row, result in trained.items()}
+    told = {row: {"max_rank": 0} | epoch for row, epoch in last.items() if epoch.keys() >= {*INDICATORS}}
+    signs = {row: lines for row, epoch in told.items() if (lines := collapse.warnings(epoch))}
+    sound = {row: epoch for row, epoch in told.items() if row not in signs}
+    return [say("collapsing", *sign) for sign in signs.items()] + ([say("sound", sound)] if sound else [])
+
+
+def chance(study: Study, dataset: Dataset) -> list[str]:
+    """Return which rows a probe cannot tell from chance by its own finding."""
     results = probe_results(study.evaluations, dataset.role)
-    chance = {row: [p for p, result in probes.items() if result.get("at_chance")] for row, probes in results.items()}
-    lines = [say("without_numbers", *state) for state in states]
-    return lines + [say("at_chance", row, probes) for row, probes in chance.items() if probes]
+    rows = {row: [p for p, result in probes.items() if result.get("at_chance")] for row, probes in results.items()}
+    return [say("at_chance", row, probes) for row, probes in rows.items() if probes]

@@ -63,6 +63,18 @@ def metrics(study: Study) -> dict[str, Any]:
     return scores | {"study": facts(study)}
 
 
+def hits(study: Study) -> dict[str, Any]:
+    """Return what hits.json holds, to compare reports: {dataset: {"images", "hits": {row: {probe: packed bits}}}}."""
+    return {
+        d.key: {
+            "images": d.subsets.get("probe_test", 0),
+            "hits": {r: {p: result["hits"] for p, result in probes.items()} for r, probes in ran.items()},
+        }
+        for d in study.labeled
+        if (ran := probe_results(study.evaluations, d.role))
+    }
+
+
 def top1(scores: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return what top1.json holds, of `metrics`: {dataset: {row: top-1 of the linear probe}} where it ran."""
     return {

@@ -1,12 +1,16 @@
 """How rows were made: what their settings share in sentences, and what differs in a table."""
 
+import ast
 from collections.abc import Iterable
 from typing import Any
 
+from vicreg.io import plugins
 from vicreg.reporting.markdown import Table, code, escape, setting, words
+from vicreg.reporting.page.html import say
 
 Settings = dict[str, dict[str, Any]]  # by row: parts, which are values, or members with a name and numbers
 UNSHOWN = {"row", "study", "code", "data", "not_run", "online_eval_every"}  # shape no weights, or stand elsewhere
+BRIEF = ("backbone", "policy", "epochs", "batch_size", "optimizer")  # parts that `summary` tells
 UNSHOWN |= {"device", "compile", "num_processes", "threads"}  # what a machine decides
 
 
@@ -23,6 +27,31 @@ def shared(rows: Settings) -> list[str]:
             whole = _text(part, [value.get("name", "")], value) if isinstance(value, dict) else setting(part, value)
             groups.setdefault(names, []).append(whole)
     return [f"{line}." for line in [*(f"{names}: {', '.join(texts)}" for names, texts in groups.items()), *lines]]
+
+
+def summary(rows: Settings) -> tuple[str, dict[str, str]]:
+    """Return what all rows share, and for each row its method and what is its own, both in few words."""
+    phrases = {
+        row: {part: say(f"part_{part}", recipe[part]) for part in BRIEF if part in recipe}
+        for row, recipe in rows.items()
+    }
+    values = {part: {row: texts[part] for row, texts in phrases.items() if part in texts} for part in BRIEF}
+    common = {part: next(iter(held.values())) for part, held in values.items() if len(held) > 1 and not _differ(held)}
+    own = {row: [text for part, text in texts.items() if part not in common] for row, texts in phrases.items()}
+    words = {
+        row: " ".join(
+            [explained("methods", recipe["method"]["name"]), *([f"{', '.join(own[row])}."] if own[row] else [])]
+        )
+        for row, recipe in rows.items()
+    }
+    return ", ".join(common.values()), words
+
+
+def explained(family: str, name: str) -> str:
+    """What a member does: the first line of its file, markdown; its name where there is no such file."""
+    file = plugins.PACKAGE.joinpath(*plugins.FAMILIES[family].split("."), f"{name}.py")
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    return escape(text.partition("\n")[0]) if text else f"{code(name)}."
 
 
 def table(rows: Settings) -> Table | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vicreg.io import yaml
 from vicreg.reporting.study import Study
+from vicreg.tracking import provenance
 
 WORD = re.compile(r"[A-Za-z_][\w./-]*")  # a text that needs no quotes in an override
 
@@ -19,6 +20,18 @@ def commands(study: Study, overrides: list[str] | None) -> list[str]:
         overrides = [f"study={study.name}", f"seed={study.seed}", f"protocol={study.protocol}"]
     options = "".join(f" -S {shlex.quote(override)}" for override in overrides)
     return [f"git checkout {study.commit}", f"uv run dvc exp run{options}"] if study.commit else []
+
+
+def commit_date(commit: str | None) -> str:
+    """The day of a commit, as 2026-11-26; "" where it is not known."""
+    return (commit and provenance.git("show", "-s", "--format=%cs", commit)) or ""
+
+
+def readme() -> str:
+    """The address of the repository where its origin is on the web, else where the README lies beside the reports."""
+    origin = provenance.git("remote", "get-url", "origin") or ""
+    web = re.fullmatch(r"(?:https://(?:[^@/]*@)?|git@)([\w.-]+)[:/](.+?)(?:\.git)?/?", origin)
+    return f"https://{web[1]}/{web[2]}#readme" if web else "../../README.md"
 
 
 def overrides(study: Study) -> list[str] | None:

@@ -6,13 +6,13 @@ from statistics import median
 from typing import Any
 
 from vicreg.reporting import literature
-from vicreg.reporting.curves import PROBE, Curves, histories, probe_results, terms
+from vicreg.reporting.curves import PROBE, Curves, probe_results, terms
 from vicreg.reporting.figures import confusion
 from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, table, words
 from vicreg.reporting.metrics import BASELINE, probes_of
 from vicreg.reporting.study import STATES, Dataset, Results, Study
 
-PAIRS = {"views": "two views of one image", "same": "an image and itself", "different": "two different images"}
+PAIRS = {"views": "two views", "same": "an image twice", "different": "two images"}
 MISTAKES = 8  # shown of each dataset
 MOST_EPOCHS = 25  # of a curve's numbers, for each row
 decimals, digits = "{:.3f}".format, "{:.4g}".format
@@ -26,19 +26,18 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
     """
     references = literature.references(dataset.key) if dataset.genuine else {}
     numbers = {
-        "top-1 %": percent,
-        "95 % interval": lambda bounds: interval(*bounds),
+        "top-1 %, 95 % interval": lambda top1: f"{percent(top1[0])} ({interval(*top1[1:])})",
         "top-5 %": percent,
-        f"gain over {code(BASELINE)}, points": lambda gain: "{} ({} to {})".format(*map(points, gain)),
+        "gain, points": lambda gain: "{} ({} to {})".format(*map(points, gain)),
     }
     if pretext:
         numbers["pretext task %"] = percent
     if references:
-        numbers["student report: top-1 / top-5 %"] = lambda figures: " / ".join(map(printed, figures))
+        numbers["student report, top-1 (top-5) %"] = lambda figures: "{} ({})".format(*map(printed, figures))
     rows = []
     for probe in dict.fromkeys(probe for entry in scores.values() for probe in probes_of(entry)):
         for row, score in ((row, entry[probe]) for row, entry in scores.items() if probe in entry):
-            cells = [probe, code(row), score["top1"], (score["top1_low"], score["top1_high"]), score["top5"]]
+            cells = [probe, code(row), (score["top1"], score["top1_low"], score["top1_high"]), score["top5"]]
             gain = (score["gain"], score["gain_low"], score["gain_high"]) if "gain" in score else "no baseline"
             cells.append("baseline" if row == BASELINE else gain)
             if pretext:
@@ -81,16 +80,17 @@ def published(dataset: Dataset) -> Table:
 
 
 def last_epochs(results: Results) -> Table:
-    """Return the last epoch of rows that trained with one method, with all that it logged, and the seconds of all."""
-    names = terms(histories(results))
+    """Return for each row all that it logged in its last epoch, in words as methods differ in it, and its seconds."""
     rows = []
     for row, result in results.items():
         last = result["history"][-1]
+        logged = ", ".join(f"{words(name)} {decimals(last[name])}" for name in terms({row: [last]}) if name in last)
         speed = median(epoch["images_per_second"] for epoch in result["history"])
-        cells = [result["images"], last["epoch"], *map(last.get, names), round(speed), round(result["train_seconds"])]
-        rows.append([code(row), *cells])
-    logged, speeds = {words(name): decimals for name in names}, {"images per second": count, "seconds": count}
-    return Table(["encoder"], {"images": count, "epochs": count, **logged, **speeds}, rows)
+        rows.append(
+            [code(row), logged, (result["images"], last["epoch"]), round(speed), round(result["train_seconds"])]
+        )
+    numbers = {"images × epochs": lambda pair: " × ".join(map(count, pair)), "images / s": count, "seconds": count}
+    return Table(["encoder", "loss and its terms in the last epoch"], numbers, rows)
 
 
 def pair_losses(entries: Results) -> Table:

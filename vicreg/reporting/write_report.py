@@ -1,7 +1,6 @@
 """Files: a study's report in one folder, a file for each thing that a person opens or DVC compares."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from vicreg.reporting.figures.judging_plot import judging as judging_plot
 from vicreg.reporting.figures.panels import PanelFigure
 from vicreg.reporting.figures.pretext_plot import pretext
 from vicreg.reporting.image_samples import Samples
-from vicreg.reporting.metrics import metrics, top1
+from vicreg.reporting.metrics import hits, metrics, top1
 from vicreg.reporting.page import page
 from vicreg.reporting.study import Study
 
@@ -25,10 +24,8 @@ def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
     numbers, figures = metrics(study), study_figures(study)
     texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
     texts["judging.csv"] = judging.as_csv(study)
-    for name, values in {"metrics.json": numbers, "top1.json": top1(numbers)}.items():
+    for name, values in {"metrics.json": numbers, "top1.json": top1(numbers), "hits.json": hits(study)}.items():
         texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    losses, online, collapse = (figures[name] for name in ("losses", "online", "collapse"))
-    figures["losses"] = replace(losses, keys=[*losses.keys, *collapse.keys], panels=[*losses.panels, *online.panels])
     for name in ("losses", "online", *(f"accuracy-{dataset.role}" for dataset in study.datasets)):
         texts[f"{name}.csv"] = curves.as_csv(figures[name].curves, figures[name].keys)
     for name, text in texts.items():

@@ -18,7 +18,7 @@ def confusion(study: Study) -> PanelFigure:
     primary = study.datasets[0]
     panels = [_panel(row, matrix, primary.classes) for row, matrix in matrices(study, primary).items()]
     title = f"{primary.name}: what the linear probe takes each class for, % of its test images"
-    return PanelFigure(title, panels, "not recorded", height=2.9, size=(3.3, 3.4))
+    return PanelFigure(title, panels, "not recorded", height=2.9, size=(3.7, 3.9))
 
 
 def matrices(study: Study, dataset: Dataset) -> dict[str, np.ndarray]:
@@ -48,7 +48,7 @@ def _panel(row: str, matrix: np.ndarray, classes: Sequence[str]) -> Panel:
 
 
 def _heat(axes: Axes, shares: np.ndarray, classes: Sequence[str]) -> None:
-    axes.pcolormesh(shares, cmap="cividis", vmin=0, vmax=1, edgecolors="face", linewidth=0.2)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="face", linewidth=0.2)
     axes.set(aspect="equal", xlabel="first guess", ylabel="true class")
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -60,5 +60,6 @@ def _heat(axes: Axes, shares: np.ndarray, classes: Sequence[str]) -> None:
     axes.set_yticks(middles, classes, fontsize=7)
     axes.tick_params(length=0)
     for (row, column), share in np.ndenumerate(shares):
-        color = "#ffffff" if share < 0.55 else "#000000"
-        axes.text(column + 0.5, row + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=6.3, color=color)
+        if share >= 0.005:  # others would be a 0
+            text, color = f"{100 * share:.0f}", "#000000" if share < 0.55 else "#ffffff"
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=color)

@@ -25,7 +25,7 @@ def embedding_map(study: Study) -> PanelFigure:
     draw = partial(_points, tall=tall)
     return PanelFigure(
         f"{primary.name}: test images as each encoder represents them, t-SNE",
-        [Panel(row, partial(draw, map_=entry["map"]), say("agreement", row, entry)) for row, entry in maps.items()],
+        [Panel(row, partial(draw, map_=entry["map"]), say("agreement", {row: entry})) for row, entry in maps.items()],
         empty="no encoder has a map",
         height=2.9 * tall + 0.3,
         legend={name: _marker(label, markersize=7) for label, name in enumerate(names)},

@@ -1,11 +1,13 @@
 """Line plots: accuracy over the epochs of the probe; loss, terms and collapse over those of pretraining."""
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
+from vicreg.engine.collapse import WARN_CORRELATION, WARN_RANK, WARN_STD
 from vicreg.reporting.curves import INDICATORS, PROBE, SCORES, Curves, histories, probe_results, series, terms
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, PanelFigure
@@ -17,7 +19,7 @@ LABELS = {
     "top1": "top-1 accuracy (%)",
     "top5": "top-5 accuracy (%)",
     "embedding_std": "standard deviation of embeddings",
-    "embedding_correlation": "correlation of dimensions, mean absolute",
+    "embedding_correlation": "correlation of dimensions",
     "effective_rank": "effective rank (RankMe)",
 }
 Styles = dict[str, style.Style]
@@ -36,21 +38,21 @@ def accuracy(study: Study, dataset: Dataset) -> PanelFigure:
 
 
 def pretraining(study: Study) -> dict[str, PanelFigure]:
-    """Return the figures `losses`, whose panels are of one method each, `online` and `collapse` (its indicators)."""
+    """Return the figures `losses`, with a panel for each term of each method and `online` last, and `collapse`."""
     curves, online = (histories(study.trained, key) for key in ("history", "online"))
     styles, groups = style.styles(study.rows), study.by_method(curves)
     indicators = [name for name in INDICATORS if any(series(points, name) for points in curves.values())]
     prefixes = {method: f"{method}: " if len(groups) > 1 else "" for method in groups}
     losses = [panel for method in groups for panel in loss_panels(groups[method], styles, prefixes[method])]
     top1 = [lines_panel(online, styles, "top1", "online linear evaluation, top-1 (%)", 100)] if online else []
-    collapse = [lines_panel(curves, styles, name) for name in indicators]
+    collapse = [lines_panel(curves, styles, name, limits=limits(curves, name)) for name in indicators]
     title = f"Pretraining on {study.datasets[0].name}"
     empty = "nothing was recorded" if curves else "no encoder of this study trains"
     shared: dict[str, Any] = {"empty": empty, "legend": {row: styles[row].line(1) for row in curves}}
     return {
-        "losses": PanelFigure(title, losses, curves=curves, keys=terms(curves), **shared),
+        "losses": PanelFigure(title, [*losses, *top1], curves=curves, keys=[*terms(curves), *indicators], **shared),
         "online": PanelFigure(title, top1, curves=online, keys=SCORES, **shared),
-        "collapse": PanelFigure(f"{title}: indicators of collapse", collapse, curves=curves, keys=indicators, **shared),
+        "collapse": PanelFigure(f"{title}: indicators of collapse", collapse, **shared),
     }
 
 
@@ -68,10 +70,23 @@ def loss_panels(curves: Curves, styles: Styles, prefix: str = "") -> list[Panel]
     return [lines_panel(curves, styles, term, prefix + term.replace("_", " ")) for term in terms(curves) if curves]
 
 
-def lines_panel(curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1) -> Panel:
-    """Return a panel with a line per row: `scale` times what `key` was in each epoch."""
-    draw = partial(_lines, curves=curves, styles=styles, key=key, scale=scale)
-    return Panel(label or LABELS[key], draw, alt_text(curves, key, scale))
+def limits(curves: Curves, indicator: str) -> set[float]:
+    """Return from where on an indicator is a sign of collapse; that of the rank is a share of the largest possible."""
+    if indicator == "effective_rank":
+        return {WARN_RANK * points[-1]["max_rank"] for points in curves.values() if "max_rank" in points[-1]}
+    return {WARN_STD if indicator == "embedding_std" else WARN_CORRELATION}
+
+
+def lines_panel(
+    curves: Curves, styles: Styles, key: str, label: str = "", scale: float = 1, limits: Iterable[float] = ()
+) -> Panel:
+    """Return a panel with a line per row: `scale` times what `key` was in each epoch. limits: are dotted lines."""
+    draw = partial(_lines, curves=curves, styles=styles, key=key, scale=scale, limits=limits)
+    return Panel(
+        label or LABELS[key],
+        draw,
+        "; ".join([alt_text(curves, key, scale), *(f"sign of collapse {x:.3g}" for x in limits)]),
+    )
 
 
 def alt_text(curves: Curves, key: str, scale: float) -> str:
@@ -98,7 +113,9 @@ def _accuracy(axes: Axes, curves: Curves, styles: Styles, score: str, chance: fl
         axes.text(1.015, y, text, color=color, va="center", transform=axes.get_yaxis_transform())
 
 
-def _lines(axes: Axes, curves: Curves, styles: Styles, key: str, scale: float) -> None:
+def _lines(axes: Axes, curves: Curves, styles: Styles, key: str, scale: float, limits: Iterable[float] = ()) -> None:
+    for limit in limits:
+        axes.axhline(limit, color=style.INK, linewidth=1, linestyle=":")
     for row, points in curves.items():
         values = series(points, key)
         axes.plot([x for x, _ in values], [scale * y for _, y in values], **styles[row].line(len(values)))

@@ -39,5 +39,6 @@ def _points(axes: Axes, ran: Results, solved: dict[str, float], styles: dict[str
         axes.plot([x, x], [low, high], color=styles[row].color, linewidth=1.4)
         axes.plot([x], [mid], color=styles[row].color, marker=styles[row].marker, markersize=5.5)
     axes.set_xlim(-3, 103)
+    axes.set_ylim(0, None)
     axes.set_xlabel("accuracy of the pretext task (%)")
     axes.set_ylabel("top-1 of the linear probe (%)")

@@ -6,8 +6,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context, rc_params_from_file
+import numpy as np
+from matplotlib import colormaps, rc_context, rc_params_from_file
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -37,10 +39,13 @@ class Style:
         return line | {"markevery": (max(0, points - 1) % step, step), "markersize": 4.5, "linewidth": 1.6}
 
 
-def styles(rows: Iterable[str], baseline: str = "random") -> dict[str, Style]:
-    """Return a style per row, in order; the baseline is gray."""
-    others = zip(cycle(COLORS), cycle(LINES), cycle(MARKERS), strict=False)
-    return {row: Style(GRAY, (0, (2, 1.5)), "x") if row == baseline else Style(*next(others)) for row in rows}
+def styles(rows: Iterable[str], baseline: str = "random", repeat: bool = True) -> dict[str, Style]:
+    """Return a style per row, in order; the baseline is gray. repeat: colors may come again, with other lines."""
+    names = list(rows)
+    many = not repeat and len(names) > len(COLORS)
+    colors = map(to_hex, colormaps["turbo"](np.linspace(0, 1, len(names)))) if many else COLORS
+    others = zip(cycle(colors), cycle(LINES), cycle(MARKERS), strict=False)
+    return {row: Style(GRAY, (0, (2, 1.5)), "x") if row == baseline else Style(*next(others)) for row in names}
 
 
 def epochs(axes: Axes, label: str) -> None:

@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from vicreg.reporting import tables
+from vicreg.reporting import literature, tables
 from vicreg.reporting.content import content
 from vicreg.reporting.curves import INDICATORS
 from vicreg.reporting.figures import embedding_map, line_plots, panels, style, svg
@@ -18,7 +18,7 @@ from vicreg.reporting.image_samples import Samples
 from vicreg.reporting.markdown import code
 from vicreg.reporting.page import html
 from vicreg.reporting.page.html import say
-from vicreg.reporting.study import Dataset, Study
+from vicreg.reporting.study import Study
 
 SIDE_BY_SIDE, SMALL = (4.1, 2.8), (3.3, 2.4)  # inches of a panel of two, and of three beside each other
 
@@ -28,27 +28,25 @@ def document(study: Study, samples: Samples, figures: Mapping[str, PanelFigure])
     templates = html.environment()
     script = templates.get_template("sort.js").render()
     probed = study.labeled[:1] or study.datasets[:1]  # whose images pairs and online evaluations are of
-    data = {"answer": study.labeled, "online": probed}
-    data["judging"] = study.labeled
-    data |= {f"accuracy-{dataset.role}": [dataset] for dataset in study.datasets}
     maps = {row: entry for row, entry in study.neighbors.items() if "map" in entry}
     return templates.get_template("page.html.j2").render(
         **content(study),
         script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        figures={name: drawn(name, figure, data.get(name, study.datasets[:1])) for name, figure in figures.items()},
+        figures={name: drawn(name, figure) for name, figure in figures.items()},
         samples=samples,
         legend=key("row", {row: look.line(3) for row, look in style.styles(study.rows).items()}),
-        about_probed=say("about", probed[0]),
-        absent=[line_plots.LABELS[name] for name in INDICATORS if name not in figures["collapse"].keys],
+        probed=probed[0].name,
+        marks=say("marks", [d for d in study.labeled if d.genuine], literature.CONTENT["sources"], study),
+        absent=[line_plots.LABELS[name] for name in INDICATORS if name not in figures["losses"].keys],
         maps=list(maps.values()),
-        agreement=[say("agreement", code(row), entry) for row, entry in maps.items()],
+        agreement=say("agreement", {code(row): entry for row, entry in maps.items()}),
         colored_classes=embedding_map.SHOWN,
-        mistakes=[(say("about", d), *worst) for d in study.labeled if (worst := tables.mistakes(study, d))],
+        mistakes=[(d.name, *worst) for d in study.labeled if (worst := tables.mistakes(study, d))],
     )
 
 
-def drawn(name: str, figure: PanelFigure, datasets: Sequence[Dataset]) -> dict[str, Any] | None:
+def drawn(name: str, figure: PanelFigure) -> dict[str, Any] | None:
     """Return what the templates' macro `figure` shows, with ids that begin with `name`; None where nothing is.
 
     Panels are (title, drawing), the legend (name, drawing); `numbers` is the same as a table, of curves.
@@ -56,12 +54,10 @@ def drawn(name: str, figure: PanelFigure, datasets: Sequence[Dataset]) -> dict[s
     if not figure.panels:
         return None
     size = figure.size or (SIDE_BY_SIDE if len(figure.panels) in (1, 2, 4) else SMALL)
-    about = " ".join(say("about", dataset) for dataset in datasets)
-    alt_texts = [f"{panel.title}: {panel.alt_text}. {html.inline(about).striptags()}" for panel in figure.panels]
+    alt_texts = [f"{panel.title}: {panel.alt_text}." for panel in figure.panels]
     images = [svg.inline(panels.alone(p, size), f"{name}-{n}", alt_texts[n]) for n, p in enumerate(figure.panels)]
     return {
         "panels": [(panel.title, image) for panel, image in zip(figure.panels, images, strict=True)],
-        "about": about,
         "legend": key(name, figure.legend),
         "numbers": tables.curve_numbers(figure.curves, figure.keys) if figure.curves else None,
     }

@@ -14,6 +14,12 @@ for (const table of document.querySelectorAll("table:not(.pictures)")) {
   });
 }
 
+// A table that does not fit says so in its caption.
+const watch = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.classList.toggle("cut", target.scrollWidth > target.clientWidth + 1);
+});
+document.querySelectorAll(".scroll").forEach((region) => watch.observe(region));
+
 function sort(table, original, heading, column) {
   const numeric = heading.classList.contains("n");
   const order = numeric ? ["descending", "ascending", null] : ["ascending", "descending", null];
