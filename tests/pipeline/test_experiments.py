@@ -178,7 +178,8 @@ def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: 
     assert not same_as_committed(copy)
     said = copy.run(*status)
     assert "aug.scale_min = 1.5: must be less" in said
-    assert "last commit: dvc.lock, params.yaml, recipes/embedded, reports/embedded.\n" in said, said
+    changed = {"/".join(line[3:].split("/")[:2]) for line in copy.git("status", "--short").splitlines()}
+    assert "params.yaml" in changed and f"last commit: {', '.join(sorted(changed))}.\n" in said, said
     way_back = said.partition("which drops it:\n\n")[2]
     assert all(command in TUTORIAL.read_text() for command in re.split("; |\n", way_back.strip()))
     copy.run("bash", "-c", way_back.replace("uv run dvc", f"{sys.executable} -m dvc"))
