@@ -33,8 +33,10 @@ def free_port() -> int:
 @contextmanager
 def running(*command: Any, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, **options) as process:
-        yield process
-        process.terminate()
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def wait_for(works: Any, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
@@ -63,7 +65,7 @@ def database() -> Iterator[str]:
         if os.geteuid() == 0:  # whom PostgreSQL refuses
             owner = {"user": "postgres", "group": "postgres"}
             shutil.chown(folder, **owner)
-        data, port, programs = Path(folder, "data"), free_port(), Path(POSTGRES).parent
+        data, port, programs = Path(folder, "data"), free_port(), Path(POSTGRES).resolve().parent
         initdb = [programs / "initdb", "--pgdata", data, "--username", "vicreg", "--auth", "trust", "--no-sync"]
         subprocess.run(initdb, cwd=folder, stdout=subprocess.DEVNULL, check=True, **owner)
         listens = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-p", port]
