@@ -42,8 +42,8 @@ def running(*command: Any, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
 def wait_for(works: Any, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not works():
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        assert time.monotonic() < end, f"{process.args} did not answer in {seconds} s"
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        assert time.monotonic() < end, f"{process.args!r} did not answer in {seconds} s"
         time.sleep(0.2)
 
 
@@ -66,11 +66,20 @@ def database() -> Iterator[str]:
             owner = {"user": "postgres", "group": "postgres"}
             shutil.chown(folder, **owner)
         data, port, programs = Path(folder, "data"), free_port(), Path(POSTGRES).resolve().parent
-        initdb = [programs / "initdb", "--pgdata", data, "--username", "vicreg", "--auth", "trust", "--no-sync"]
+        initdb: list[Any] = [
+            programs / "initdb",
+            "--pgdata",
+            data,
+            "--username",
+            "vicreg",
+            "--auth",
+            "trust",
+            "--no-sync",
+        ]
         subprocess.run(initdb, cwd=folder, stdout=subprocess.DEVNULL, check=True, **owner)
         listens = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-p", port]
         with running(POSTGRES, "-D", data, *listens, cwd=folder, stderr=subprocess.DEVNULL, **owner) as server:
-            ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            ready: list[Any] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
             wait_for(lambda: subprocess.run(ready).returncode == 0, server)
             yield f"postgresql://vicreg@127.0.0.1:{port}/postgres"
 
