@@ -59,7 +59,7 @@ def database() -> Iterator[str]:
     """The address of an empty PostgreSQL database on this machine."""
     if not POSTGRES:
         pytest.skip("PostgreSQL is not installed (Debian: apt install postgresql)")
-    pytest.importorskip("psycopg2", reason="the driver is not installed: `uv sync --extra postgres`")
+    pytest.importorskip("psycopg", reason="the driver is not installed: `uv sync --extra postgres`")
     with tempfile.TemporaryDirectory() as folder:
         owner: dict[str, Any] = {}
         if os.geteuid() == 0:  # whom PostgreSQL refuses
@@ -81,7 +81,7 @@ def database() -> Iterator[str]:
         with running(POSTGRES, "-D", data, *listens, cwd=folder, stderr=subprocess.DEVNULL, **owner) as server:
             ready: list[Any] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
             wait_for(lambda: subprocess.run(ready).returncode == 0, server)
-            yield f"postgresql://vicreg@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://vicreg@127.0.0.1:{port}/postgres"
 
 
 @pytest.fixture
