@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ TINY: dict[str, Any] = {
 
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as commands have it: several would give other last bits, and slow each other
+NOBODYS_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
 COSTLY = ("undisturbed", "finished_study")  # fixtures that take a minute or more
 
 
@@ -155,6 +157,23 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.git("add", "--all")
     repository.git("commit", "--quiet", "--message", "A tiny study")
     return repository
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """The address of an S3-compatible server on this machine that has one empty bucket, `share`."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    urllib.request.urlopen(urllib.request.Request(f"{address}/share", method="PUT")).close()
+    yield address
+    server.stop()
+
+
+def clone(repository: Repository, folder: Path) -> Repository:
+    repository.git("clone", "--quiet", str(repository.folder), str(folder))
+    return Repository(folder, repository.environment)
 
 
 def change(params: Path, key: str, value: Any) -> None:

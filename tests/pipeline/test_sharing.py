@@ -1,30 +1,9 @@
 """What one person pushed, a colleague pulls, and nothing has to run again."""
 
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Repository
-
-NOBODYS_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@pytest.fixture
-def bucket() -> Iterator[str]:
-    """The address of an S3-compatible server on this machine that has one empty bucket, `share`."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    urllib.request.urlopen(urllib.request.Request(f"{address}/share", method="PUT")).close()
-    yield address
-    server.stop()
-
-
-def clone(repository: Repository, folder: Path) -> Repository:
-    repository.git("clone", "--quiet", str(repository.folder), str(folder))
-    return Repository(folder, repository.environment)
+from conftest import NOBODYS_KEYS, Repository, clone
 
 
 def is_complete(colleague: Repository, original: Repository) -> bool:

@@ -16,8 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Repository
-from test_sharing import NOBODYS_KEYS, bucket, clone  # noqa: F401
+from conftest import NOBODYS_KEYS, Repository, clone
 
 DEBIANS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # not on the PATH there
 PROGRAMS = os.pathsep.join([os.environ.get("PATH", ""), *map(str, DEBIANS)])
@@ -85,7 +84,7 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(database: str, bucket: str, finished_study: Repository) -> Iterator[dict[str, str]]:  # noqa: F811
+def environment(database: str, bucket: str, finished_study: Repository) -> Iterator[dict[str, str]]:
     """Variables of a machine that tracks with an MLflow server, which keeps artifacts in the bucket."""
     port = free_port()
     variables = {**finished_study.environment, **NOBODYS_KEYS, "MLFLOW_S3_ENDPOINT_URL": bucket}
@@ -99,7 +98,7 @@ def environment(database: str, bucket: str, finished_study: Repository) -> Itera
 def test_two_machines_share_a_sweep(
     finished_study: Repository,
     tmp_path: Path,
-    bucket: str,  # noqa: F811
+    bucket: str,
     environment: dict[str, str],
 ) -> None:
     one = Repository(finished_study.copy(tmp_path / "one").folder, environment)
