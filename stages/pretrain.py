@@ -45,6 +45,7 @@ def main(row: str) -> None:
 
 
 def job(what: Recipe, device: Any) -> pretrain.Job:
+    """Return the pretraining of a recipe, its images read."""
     primary, split = images.load(paths().data("primary")), load_arrays(paths().split)
     role = "primary" if "primary/probe_train" in split else "transfer"  # whichever has labels
     labeled = images.load(paths().data(role))
@@ -77,6 +78,8 @@ def save_without_training(what: Recipe) -> None:
 
 
 def train(what: Recipe, device: Any) -> None:
+    """Pretrain, or go on, and write the weights and their numbers."""
+
     def save(method: Method, result: dict[str, Any]) -> Path:
         if "collapsed" in result:
             weights.save_not_run(paths().model(what.row), result["collapsed"])

@@ -87,6 +87,10 @@ def test_the_table_has_each_seed_their_mean_and_their_spread() -> None:
     assert "it holds 0, so this may be chance" in text
     assert "with 2 of 3 seeds" in text
     assert "Drawn pictures" not in text
+    lines = Path("out.tex").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == r"\begin{tabular}{lrr}"
+    cells = [cell.strip(" \\") for line in lines if line.startswith(r" cifar\_aug") for cell in line.split("&")]
+    assert cells == [r"cifar\_aug", found["linear", "cifar_aug"][1], found["linear", "cifar_aug"][1]]
 
 
 def test_the_interval_of_a_mean_covers_it_19_times_in_20() -> None:

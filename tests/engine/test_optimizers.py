@@ -36,7 +36,7 @@ def test_the_peak_rate_scales_with_the_batch() -> None:
     assert [group["lr"] for group in groups] == pytest.approx([0.4, 0.4])
 
 
-NAMES = ["adam", "adamw", "sgd", "lars"]
+NAMES = ["adam", "adamw", "sgd", "lars", "muon"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,6 +83,20 @@ def test_lars_steps_as_its_paper_says(decay: float) -> None:
     optimizer.step()
     trust = 0.001 * weight.norm() / (gradient.norm() + decay * weight.norm())
     torch.testing.assert_close(layer.weight.detach(), weight - 0.2 * trust * (gradient + decay * weight))
+
+
+def test_muon_steps_by_an_orthogonal_matrix() -> None:
+    layer = nn.Conv2d(3, 8, 3, bias=False).to(memory_format=torch.channels_last)
+    section = tiny.optimizer("muon", 0.02, 0.5).model_copy(update={"momentum": 0.0})
+    optimizer = optimizers.build_optimizer(layer, section, 256)
+    weight, gradient = layer.weight.detach().clone(), torch.randn(8, 3, 3, 3)
+    layer.weight.grad = gradient.clone(memory_format=torch.channels_last)
+    optimizer.step()
+    step = (weight * (1 - 0.02 * 0.5) - layer.weight.detach()).reshape(8, 27) / (0.02 * 0.2 * 27**0.5)
+    u, _, v = torch.linalg.svd(gradient.view(8, 27), full_matrices=False)
+    singular = torch.linalg.svdvals(step)  # five Newton-Schulz steps in bfloat16 bring them near 1
+    assert 0.6 < singular.min() and singular.max() < 1.3
+    torch.testing.assert_close(step @ v.T, u * (u * (step @ v.T)).sum(0), atol=0.02, rtol=0)  # the same directions
 
 
 def test_auto_chooses_a_device_that_is_there() -> None:

@@ -61,7 +61,7 @@ def run_in_pieces(optimizer: str, store: RunStore, steps: int) -> tuple[TrainSta
     raise AssertionError("it never came to an end")
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars", "muon"])
 def test_a_training_in_pieces_ends_bit_for_bit_the_same(optimizer: str, tmp_path: Path) -> None:
     whole = begin(optimizer)
     tiny.run(whole)

@@ -54,7 +54,7 @@ def run(method: Any, epochs: int = 2, optimizer: str = "adamw") -> None:
     tiny.run(tiny.state(method, optimizer), settings=tiny.config(epochs))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars", "muon"])
 def test_prototypes_are_unit_vectors_and_rest_at_first(optimizer: str) -> None:
     method = tiny.method("swav", freeze=1.0)
     before = method.prototypes.weight.detach().clone()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vicreg.augment.policy import Policy
+from vicreg.data.superclasses import SUPERCLASSES
 from vicreg.reporting import content, curves
-from vicreg.reporting.figures import image_grid, line_plots, style
+from vicreg.reporting.figures import confusion, image_grid, line_plots, style
 from vicreg.reporting.figures.panels import together
 from vicreg.reporting.image_samples import Sample, Samples, sample_views
 from vicreg.reporting.write_report import study_figures
@@ -210,3 +212,26 @@ def test_the_form_that_is_evaluated_is_told():
     sentence = "Evaluated is the encoder of the whole image; of `b` the mean over patches; of `c` both networks."
     assert content.content(made)["evaluated"] == sentence
     assert sentence in content.document(made)
+
+
+def test_cifar_100_by_superclass_adds_up_five_classes_of_the_best_row() -> None:
+    names = [name for five in SUPERCLASSES.values() for name in five]
+    assert len(set(names)) == 100 and all(len(five) == 5 for five in SUPERCLASSES.values())
+    names = tuple(sorted(names))  # as CIFAR-100 orders its classes
+    study = fakes.study({"random": 0.9, "x": 0.5, "y": 0.4}, classes=names)
+    results = study.evaluations["x"]["datasets"]["transfer"]["probes"]["linear"]
+    results["top1"] = 0.95
+    counts = np.random.default_rng(0).integers(0, 9, (100, 100))
+    results["confusion"] = counts.tolist()
+    study.evaluations["x"]["datasets"].pop("primary")
+    transfer = replace(study, datasets=study.datasets[1:])
+    (panel,) = confusion.by_superclass(transfer).panels
+    axes = Figure().subplots()
+    panel.draw(axes)
+    expected = np.zeros((20, 20))
+    for i, j in np.ndindex(100, 100):
+        of = [next(n for n, five in enumerate(SUPERCLASSES.values()) if names[k] in five) for k in (i, j)]
+        expected[of[0], of[1]] += counts[i, j]
+    np.testing.assert_allclose(np.ravel(axes.collections[0].get_array()), np.ravel(expected / expected.sum(1)[:, None]))
+    assert panel.title == "x" and axes.get_yticklabels()[0].get_text() == "aquatic mammals"
+    assert not confusion.by_superclass(fakes.study()).panels

@@ -23,11 +23,12 @@ from vicreg.reporting.figures import style, svg
 ROOT = Path(__file__).parents[2]
 STUDY = Paths("embedded")
 NOT_RUN = "not run: `pretrained.weights` names no file"
-PICTURED = ("answer", "collapse", "confusion", "judging", "map", "neighbors", "pairs", "pretext", "views")
+PICTURED = ["answer", "collapse", "confusion", "judging", "map", "neighbors", "pairs", "pretext", "views"]
+PICTURED += ["superclasses"]
 CURVES = ("accuracy-primary", "accuracy-transfer", "losses")
-FILES = {"index.html", "comparison.md", "metrics.json", "hits.json", "top1.json", "online.csv", "judging.csv"}
+FILES = {"index.html", "comparison.md", "comparison.tex", "metrics.json", "hits.json", "top1.json"}
 FILES |= {f"{name}.{kind}" for name in (*PICTURED, *CURVES) for kind in ("svg", "png")}
-FILES |= {f"{name}.csv" for name in CURVES}
+FILES |= {f"{name}.csv" for name in (*CURVES, "online", "judging")}
 
 
 def write_data() -> None:

@@ -72,6 +72,7 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def ranges_are_ordered(self) -> Self:
+        """Raise ValueError for a range whose least is above its most, and for an even kernel."""
         for low, high in (("scale_min", "scale_max"), ("ratio_min", "ratio_max")):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} = {getattr(self, low)} must not exceed {high} = {getattr(self, high)}")
@@ -121,6 +122,7 @@ class ViewParams:
         return ViewParams(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
     def drawn(self) -> dict[str, Tensor]:
+        """Return by name what was drawn: tensors with a row for each image."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 

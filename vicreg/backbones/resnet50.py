@@ -39,5 +39,6 @@ class ResNet50(Backbone):
         return each_output((network.layer1, network.layer2, network.layer3, network.layer4), x)
 
     def resized(self, x: Tensor) -> Tensor:
+        """Return images (N, 3, image_size, image_size), as its weights were trained on."""
         size = (self.image_size, self.image_size)
         return interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)

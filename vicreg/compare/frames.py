@@ -16,13 +16,14 @@ MISSING = "–"
 MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|memory|processes"
 
 
-def write(stem: Path, numbers: pd.DataFrame, text: str, figure: Figure) -> None:
-    """Write `text` to `stem`.md, `figure` to `stem`.svg and .png, and every number to `stem`.csv."""
+def write(stem: Path, numbers: pd.DataFrame, text: str, figure: Figure, tex: str = "") -> None:
+    """Write `text` to `stem`.md, `figure` to `stem`.svg and .png, every number to `stem`.csv, and any `tex` to .tex."""
     if stem.suffix or stem.is_dir():
         example = stem.parent / "comparison"
         raise ValueError(f"{stem}: name the files without an ending and no folder, such as {example}")
     style.save(figure, stem)
-    for ending, content in ((".md", text), (".csv", numbers.to_csv(index=False, lineterminator="\n"))):
+    contents = {".md": text, ".csv": numbers.to_csv(index=False, lineterminator="\n")} | ({".tex": tex} if tex else {})
+    for ending, content in contents.items():
         with atomic.writing(stem.with_suffix(ending)) as file:
             file.write(content.encode())
 

@@ -14,7 +14,7 @@ from vicreg.compare.reports import CELL, Report
 from vicreg.reporting.curves import PROBE
 from vicreg.reporting.figures import style
 from vicreg.reporting.figures.panels import Panel, together
-from vicreg.reporting.markdown import code, percent, points, spread, table
+from vicreg.reporting.markdown import code, latex, percent, points, spread, table
 from vicreg.reporting.metrics import BASELINE
 from vicreg.reporting.page import html
 
@@ -23,7 +23,7 @@ FREE_OF_RECIPE = rf".*\.(seed|code|{MACHINE})"
 
 
 def write_seeds(reports: Sequence[Report], stem: Path) -> None:
-    """Write `stem`.md, .svg, .png and .csv: each seed, their mean and standard deviation; raises as `check` does."""
+    """Write `stem`.md, .tex, .svg, .png and .csv: each seed, mean and standard deviation; raises as `check` does."""
     check(reports)
     reports = sorted(reports, key=seed_of)
     every = pd.concat([report.scores.assign(seed=seed_of(report)) for report in reports])
@@ -36,7 +36,9 @@ def write_seeds(reports: Sequence[Report], stem: Path) -> None:
     ]
     title = f"The study {reports[0].facts['name']}: top-1 of the {probe} probe, a circle for each seed"
     figure = together(panels, title, columns=len(panels), height=0.9 + 0.36 * len(styles))
-    write(stem, scores, document(reports, scores, probe), figure)
+    names = [entry["name"] for entry in reports[0].datasets.values()]
+    tex = paper_table(scores[scores["probe"] == probe], names)
+    write(stem, scores, document(reports, scores, probe), figure, tex)
 
 
 def check(reports: Sequence[Report]) -> None:
@@ -59,6 +61,7 @@ def check(reports: Sequence[Report]) -> None:
 
 
 def seed_of(report: Report) -> int:
+    """Return the seed that a study was run with."""
     if type(seed := report.facts.get("seed")) is not int:
         raise ValueError(f"{report.origin} does not tell its seed: run `dvc repro report`")
     return seed
@@ -84,6 +87,15 @@ def accuracies(scores: pd.DataFrame, seeds: str) -> str:
         each = ", ".join(map(percent, rows["top1"]))
         lines.append([probe, code(encoder), each, *accuracy, "baseline" if encoder == BASELINE else gain])
     return table([*headers, "top-5 %", "gain, points"], lines, "llrrrr")
+
+
+def paper_table(scores: pd.DataFrame, names: Sequence[str]) -> str:
+    """Top-1 of one probe in LaTeX, mean and standard deviation: a line for each encoder, a column for each dataset."""
+    lines = [
+        [encoder, *(spread(list(cell["top1"]), percent) for _, cell in groups(rows, "dataset"))]
+        for encoder, rows in groups(scores, "encoder")
+    ]
+    return latex(["encoder", *names], lines, "l" + "r" * len(names)) + "\n"
 
 
 def lead(scores: pd.DataFrame, probe: str) -> str:

@@ -39,6 +39,7 @@ def mean_curves(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_curves(axes: Axes, curves: pd.DataFrame, styles: dict[str, style.Style]) -> None:
+    """Draw each label's mean over the epochs, and a band from its lowest to its highest seed."""
     for label, points in groups(curves, "label"):
         low, mean, high = (100 * points[column] for column in ("min", "mean", "max"))
         axes.fill_between(points["epoch"], low, high, color=styles[label].color, alpha=0.2, lw=0)
@@ -86,6 +87,7 @@ def probed_table(scores: pd.DataFrame, parameter: str) -> str:
 
 
 def cell(rows: pd.DataFrame) -> str:
+    """Return top-1 in percent with its interval, of several seeds with their spread."""
     if len(rows) == 1:
         top1, low, high = rows[["top1", "top1_low", "top1_high"]].iloc[0]
         return f"{percent(top1)} ({interval(low, high)})"
@@ -93,6 +95,7 @@ def cell(rows: pd.DataFrame) -> str:
 
 
 def seeds_of(rows: pd.DataFrame) -> str:
+    """Return the seeds of some runs as text, "0, 1"."""
     return ", ".join(map(str, sorted(rows["seed"].unique())))
 
 

@@ -35,6 +35,7 @@ class Layout(NamedTuple):
 
     @property
     def meta(self) -> str:
+        """The file that names the classes."""
         return self.files[-1]
 
 

@@ -62,6 +62,7 @@ class Images:
 
     @property
     def labeled(self) -> bool:
+        """Whether the images have labels."""
         return bool(self.classes)
 
     @cached_property

@@ -59,6 +59,7 @@ def device_name(device: torch.device) -> str | None:
 
 
 def cpu_computes_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16 matrices."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public in torch 2.11 to 2.15
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 

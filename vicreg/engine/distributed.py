@@ -19,10 +19,12 @@ TIMEOUT = timedelta(days=1)  # while one process evaluates or saves; that one di
 
 
 def world_size() -> int:
+    """Return the number of processes that train together, 1 for a process alone."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
+    """Return which of the processes this one is, 0 for a process alone."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
@@ -32,11 +34,13 @@ def is_main_process() -> bool:
 
 
 def barrier() -> None:
+    """Wait until every process has come here."""
     if world_size() > 1:
         dist.barrier()
 
 
 def started_by_torchrun() -> bool:
+    """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 

@@ -144,6 +144,7 @@ def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Return the context in which a forward pass computes in this precision."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 

@@ -15,11 +15,12 @@ class Optimizer(Section):
     """The section `optimizer`.
 
     base_lr: the peak rate at a batch of 256 images; scaling: with batch_size / 256, linear (Goyal et al., 2017), sqrt
-    (Malladi et al., 2022) or none. momentum: of sgd and lars. trust_coefficient: of lars, whose rate for a
-    layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is trust_coefficient * |w| / |g|, but at most lr.
+    (Malladi et al., 2022) or none. momentum: of sgd, lars and muon, which leaves biases and norms to NAdamW at 0.3 * lr.
+    trust_coefficient: of lars, whose rate for a layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is
+    trust_coefficient * |w| / |g|, but at most lr.
     """
 
-    name: Literal["adam", "adamw", "sgd", "lars"]
+    name: Literal["adam", "adamw", "sgd", "lars", "muon"]
     base_lr: Positive
     scaling: Literal["linear", "sqrt", "none"]
     weight_decay: NonNegative
@@ -28,6 +29,7 @@ class Optimizer(Section):
     trust_clip: bool
 
     def peak_lr(self, batch_size: int) -> float:
+        """Return the peak rate for this batch size."""
         return self.base_lr * (batch_size / 256) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.scaling]
 
 
@@ -67,6 +69,12 @@ def build_optimizer(module: nn.Module, params: Optimizer, batch_size: int) -> to
             group["always_adapt"] = True  # also without weight decay; timm spares groups without it
         trust, clip = params.trust_coefficient, params.trust_clip
         return Lars(groups, lr=lr, momentum=params.momentum, trust_coeff=trust, trust_clip=clip)
+    if params.name == "muon":  # Jordan, 2024, https://kellerjordan.github.io/posts/muon; kernels as matrices
+        from timm.optim import Muon
+
+        for group in groups[1::2]:
+            group["use_fallback"] = True
+        return Muon(groups, lr=lr, momentum=params.momentum, nesterov=True, fallback_lr_scale=0.3)
     if params.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=params.momentum, fused=True)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.name](groups, lr=lr, fused=True)

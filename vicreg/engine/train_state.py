@@ -46,9 +46,11 @@ class TrainState:
         return time.perf_counter() - self.since
 
     def end_epoch(self) -> None:
+        """Go to the beginning of the next epoch."""
         self.epoch, self.step, self.seconds, self.order, self.metrics = self.epoch + 1, 0, 0.0, None, []
 
     def state_dict(self) -> dict[str, Any]:
+        """Return all that a training needs to go on from here, as tensors and plain values."""
         state: dict[str, Any] = {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),

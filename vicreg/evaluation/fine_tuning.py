@@ -46,6 +46,7 @@ class FineTuning(Section):
 
     @model_validator(mode="after")
     def layers_learn(self) -> Self:
+        """Raise ValueError for a rate of 0 of the layer."""
         if not all(layer > 0 for _, layer in self.rates):
             raise ValueError("rates: the second of each pair, of the layer, must be above 0")
         return self

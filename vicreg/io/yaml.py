@@ -8,11 +8,16 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the numbers and words of version 1.2."""
+
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (as PyYAML has it)
 
 
 class Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper that writes lists as DVC does."""
+
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        """Indent lists too."""
         return super().increase_indent(flow, False)  # lists too, as DVC does
 
 

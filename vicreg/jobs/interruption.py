@@ -16,10 +16,12 @@ class Interruption:
         self.requested: int | None = None
 
     def request(self, number: int, frame: Any) -> None:
+        """Note a signal's number, for `check`; a second signal ends the program at once."""
         self.check()
         self.requested = number
 
     def check(self) -> None:
+        """End the program if a signal came."""
         if self.requested == signal.SIGINT:
             raise KeyboardInterrupt
         if self.requested:

@@ -63,6 +63,7 @@ class RunStore:
             starts.write(f"{time.time():.3f} process {os.getpid()} epoch {position[0]} step {position[1]}\n")
 
     def read(self, file: Path) -> dict[str, Any]:
+        """Return the state in a checkpoint; raises CheckpointError for a damaged file or another run's."""
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest()[:32] != file.stem.rpartition("-")[2]:
             raise CheckpointError("it is damaged, its content is not what its name says")
@@ -118,6 +119,7 @@ class RunStore:
             lock.release()
 
     def acquire(self) -> FileLock:
+        """Wait for the run's lock and return it, held."""
         holder, lock = self.folder / "holder", FileLock(self.folder / "lock")
         try:
             lock.acquire(timeout=0)

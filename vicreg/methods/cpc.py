@@ -90,6 +90,7 @@ class CPC(Method):
         return evaluated(encoder, self.params.representation, lambda x: encoder.normalize(self.windows(x)))
 
     def windows(self, images: Tensor) -> Tensor:
+        """Cut images (N, 3, H, W) into overlapping patches, see `vicreg.nn.patches.windows`."""
         return windows(images, self.params.patch, self.params.stride)
 
     def inputs(self, batch: Batch) -> Tensor:

@@ -75,6 +75,7 @@ class SwAV(Method):
 
     @torch.no_grad()
     def normalize_prototypes(self) -> None:
+        """Scale every prototype to length 1."""
         self.prototypes.weight.copy_(normalize(self.prototypes.weight))
 
     def inputs(self, batch: Batch) -> Any:

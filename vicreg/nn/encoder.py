@@ -28,6 +28,7 @@ class Encoder(nn.Module):
         self.set_normalization(mean, std)
 
     def set_normalization(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Set the channels' mean and standard deviation, of pixels in [0, 1]."""
         self.mean.copy_(torch.tensor(mean))
         self.std.copy_(torch.tensor(std))
 

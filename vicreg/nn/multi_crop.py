@@ -27,6 +27,7 @@ class MultiCrop(Section):
 
     @model_validator(mode="after")
     def scales_are_in_order(self) -> Self:
+        """Raise ValueError for a range of small crops that is empty."""
         if self.small_scale_min > self.small_scale_max:
             raise ValueError(f"small_scale_min = {self.small_scale_min} is above small_scale_max")
         return self

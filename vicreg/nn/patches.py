@@ -63,6 +63,7 @@ class Grid(Section):
 
     @model_validator(mode="after")
     def patches_fit(self) -> Self:
+        """Raise ValueError for a patch larger than its cell."""
         if self.patch > self.cell:
             raise ValueError(f"a patch of {self.patch} pixels does not fit into a cell of {self.cell}")
         return self

@@ -40,6 +40,7 @@ class Table:
         return [[_sortable(value, text) for value, text in zip(row, formats, strict=True)] for row in rows]
 
     def to_markdown(self) -> str:
+        """Return the table in Markdown."""
         rows = [[text for text, _ in row] for row in self.cells]
         return table([text for text, _ in self.columns], rows, "l" * len(self.texts) + "r" * len(self.numbers))
 
@@ -56,6 +57,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> 
     cells = [[_cell(value) for value in row] for row in rows]
     heads = [_cell(header) for header in headers]
     return tabulate(cells, headers=heads, tablefmt="pipe", disable_numparse=True, colalign=sides)
+
+
+def latex(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """Return `table` for a paper: a tabular with the rules of the package booktabs."""
+    plain = [[re.sub(r"\\(.)|`", r"\1", text) for text in row] for row in rows]
+    sides = ["left" if letter == "l" else "right" for letter in align]
+    return tabulate(plain, headers=headers, tablefmt="latex_booktabs", disable_numparse=True, colalign=sides)
 
 
 def _cell(text: str) -> str:

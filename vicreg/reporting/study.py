@@ -69,6 +69,7 @@ class Study:
 
     @property
     def rows(self) -> list[str]:
+        """The names of the rows that were judged."""
         return list(self.evaluations)
 
     @property

@@ -1,12 +1,12 @@
 """Tables of a study: its rows in lines, numbers in columns, and words where there is no number."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from vicreg.reporting import literature
-from vicreg.reporting.curves import PROBE, Curves, probe_results, terms
+from vicreg.reporting.curves import PROBE, Curves, terms
 from vicreg.reporting.figures import confusion
 from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, table, words
 from vicreg.reporting.metrics import BASELINE, probes_of
@@ -50,12 +50,12 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
     return Table(["probe", "encoder"], numbers, rows, header=1)
 
 
-def overview(metrics: dict[str, Any]) -> str:
-    """What a study's metrics.json holds, as Markdown: top-1 of the linear probe, its interval, gain over `random`."""
+def overview(metrics: dict[str, Any], form: Callable[..., str] = table) -> str:
+    """Top-1 of the linear probe, its interval, and the gain over `random`, from metrics.json; form: or `latex`."""
     datasets = metrics["study"]["datasets"]
     encoders = metrics[next(iter(datasets))]
     rows = [[code(encoder), *(_top1(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
-    return table(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
+    return form(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
 
 
 def _top1(encoder: str, entry: dict[str, Any]) -> str:
@@ -106,8 +106,7 @@ def mistakes(study: Study, dataset: Dataset) -> tuple[str, Table] | None:
     matrices = confusion.matrices(study, dataset)
     if not matrices:
         return None
-    results = probe_results(study.evaluations, dataset.role)
-    best = max(matrices, key=lambda row: results[row][PROBE]["top1"])
+    best = confusion.best(study, dataset, matrices)
     worst = confusion.mistakes(matrices[best], dataset.classes, MISTAKES)
     rows = [[escape(true), escape(guess), share] for true, guess, share in worst]
     return (best, Table(["class", "taken for"], {"% of its images": percent}, rows)) if rows else None

@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vicreg.reporting import content, curves, judging
+from vicreg.reporting import content, curves, judging, tables
 from vicreg.reporting.figures import image_grid, line_plots, style
-from vicreg.reporting.figures.confusion import confusion
+from vicreg.reporting.figures.confusion import by_superclass, confusion
 from vicreg.reporting.figures.embedding_map import embedding_map
 from vicreg.reporting.figures.interval_plot import answer
 from vicreg.reporting.figures.judging_plot import judging as judging_plot
 from vicreg.reporting.figures.panels import PanelFigure
 from vicreg.reporting.figures.pretext_plot import pretext
 from vicreg.reporting.image_samples import Samples
+from vicreg.reporting.markdown import latex
 from vicreg.reporting.metrics import hits, metrics, top1
 from vicreg.reporting.page import page
 from vicreg.reporting.study import Study
@@ -23,7 +24,7 @@ def write(study: Study, samples: Samples, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     numbers, figures = metrics(study), study_figures(study)
     texts = {"comparison.md": content.document(study), "index.html": page.document(study, samples, figures)}
-    texts["judging.csv"] = judging.as_csv(study)
+    texts |= {"judging.csv": judging.as_csv(study), "comparison.tex": tables.overview(numbers, latex) + "\n"}
     for name, values in {"metrics.json": numbers, "top1.json": top1(numbers), "hits.json": hits(study)}.items():
         texts[name] = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     for name in ("losses", "online", *(f"accuracy-{dataset.role}" for dataset in study.datasets)):
@@ -48,4 +49,5 @@ def study_figures(study: Study) -> dict[str, PanelFigure]:
         "judging": judging_plot(study),
         "map": embedding_map(study),
         "confusion": confusion(study),
+        "superclasses": by_superclass(study),
     }

@@ -116,6 +116,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:
+        """Raise ValueError for a name that is no plugin and no entry, with those that are."""
         for key, value, allowed in self.references():
             if value not in allowed:
                 family = f"{key.rpartition('.')[2]}s"
@@ -179,8 +180,10 @@ class Params(Section):
 
     def entry(self, row: str) -> Row:
         """The entry of `encoders` for a row, with what this study says differently."""
-        values = self.encoders[row].model_dump(exclude_unset=True)
-        for key, value in self.sizes.encoders.get(row, {}).items():
+        values, differently = self.encoders[row].model_dump(exclude_unset=True), self.sizes.encoders.get(row, {})
+        if differently.get("method", values["method"]) != values["method"]:
+            values.pop("method_params", None)  # of another method
+        for key, value in differently.items():
             both = isinstance(value, dict) and isinstance(values.get(key, {}), dict)
             values[key] = {**values.get(key, {}), **value} if both else value
         return validated(Row, values, f"studies.{self.study}.encoders.{row}")
@@ -241,6 +244,7 @@ def member_class(family: str, name: str) -> Any:
 
 
 def member_params(family: str, name: str, values: dict[str, Any], key: str) -> Section:
+    """Return a plugin's own parameters; raises ValueError whose lines begin with `key`."""
     return validated(member_class(family, name).Params, values, key)
 
 

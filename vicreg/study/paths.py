@@ -14,31 +14,40 @@ class Paths:
     root: Path = Path()
 
     def recipe(self, row: str) -> Path:
+        """A row's recipe, all its parameters, YAML."""
         return self.root / "recipes" / self.study / f"{row}.yaml"
 
     def settings(self, stage: str) -> Path:
+        """What params.yaml says to a stage, YAML."""
         return self.root / "recipes" / self.study / "stages" / f"{stage}.yaml"
 
     def data(self, role: str) -> Path:
+        """The folder of the dataset in a role, `primary` or `transfer`."""
         return self.root / "data" / self.study / role
 
     @property
     def split(self) -> Path:
+        """The positions of each part of the datasets."""
         return self.root / "data" / self.study / "split.npz"
 
     def model(self, row: str) -> Path:
+        """A row's weights."""
         return self.root / "models" / self.study / f"{row}.safetensors"
 
     def probes(self, row: str) -> Path:
+        """The probes fitted on a row's features."""
         return self.root / "models" / self.study / "probes" / f"{row}.safetensors"
 
     def features(self, row: str, role: str) -> Path:
+        """A row's representations of the dataset in a role."""
         return self.root / "features" / self.study / f"{row}-{role}.npz"
 
     def result(self, name: str) -> Path:
+        """The numbers that a stage found, JSON."""
         return self.root / "results" / self.study / f"{name}.json"
 
     def report(self, name: str) -> Path:
+        """A file of the report."""
         return self.root / "reports" / self.study / name
 
 

@@ -58,15 +58,19 @@ class Recipe(Section):
 
     @property
     def trains(self) -> bool:
+        """Whether this row is pretrained here."""
         return self.optimizer is not None
 
     def method_class(self) -> type[Method]:
+        """Return the class of the method."""
         return plugins.member_class("methods", self.method["name"], Method)
 
     def method_params(self) -> Any:
+        """Return the method's own parameters."""
         return self.method_class().Params.model_validate(without_name(self.method))
 
     def build_backbone(self) -> Backbone:
+        """Return the backbone with fresh weights."""
         member = plugins.member_class("backbones", self.backbone["name"], Backbone)
         return member(member.Params.model_validate(without_name(self.backbone)))
 
@@ -84,10 +88,12 @@ class Recipe(Section):
 
 
 def without_name(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values but for the plugin's name."""
     return {key: value for key, value in values.items() if key != "name"}
 
 
 def code_of(method: str, backbone: str, *, trains: bool) -> str:
+    """Return the digest of the code that a row's weights come from."""
     members = (plugins.module_name("methods", method), plugins.module_name("backbones", backbone))
     return code_digest.digest(*SHAPES, *(TRAINS if trains else ()), *members)
 

@@ -60,10 +60,12 @@ class Run:
             self.client.log_artifact(self.id, str(path), folder)
 
     def text(self, content: str, name: str) -> None:
+        """Log a text as an artifact."""
         with try_or_warn(self.failure):
             self.client.log_text(self.id, content, name)
 
     def tag(self, name: str, value: str) -> None:
+        """Set a tag."""
         with try_or_warn(self.failure):
             self.client.set_tag(self.id, name, value)
 

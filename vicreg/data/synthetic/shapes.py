@@ -31,6 +31,7 @@ EIGHTHS = directions(4, 0.7071067811865476 + 0.7071067811865476j)
 
 
 def heart(x: Field, y: Field) -> Field:
+    """Return the signed distance to a heart's outline at points (x, y), negative inside."""
     u, v = (x + y) * SQRT_HALF + 0.15, (y - x) * SQRT_HALF + 0.15
     box = np.maximum(np.abs(u), np.abs(v)) - 0.55
     return np.minimum.reduce([box, length(u, v - 0.55) - 0.55, length(u - 0.55, v) - 0.55])
@@ -59,6 +60,7 @@ def wave(t: Field) -> Field:
 
 
 def rayed(x: Field, y: Field) -> Field:
+    """Return a texture of eight rays from the center, with values between -1 and 1 or so."""
     a, b, c, d = (x * a + y * b for a, b in EIGHTHS)
     return a * b * c * d / (0.01 + (x * x + y * y) ** 2) * 6
 

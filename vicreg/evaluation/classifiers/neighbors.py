@@ -25,6 +25,7 @@ class NeighborsClassifier(Classifier):
     forward = scores
 
     def shares(self, queries: Tensor) -> Tensor:
+        """Return each class's share (B, C) of the votes for some normalized features (B, D)."""
         similarity, nearest = (queries @ self.bank.T).topk(self.settings["k"])
         voters = one_hot(self.labels[nearest], self.settings["num_classes"]).float()  # (B, k, C)
         return torch.einsum("bk,bkc->bc", (similarity / self.settings["temperature"]).softmax(dim=1), voters)

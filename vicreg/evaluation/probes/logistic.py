@@ -46,6 +46,7 @@ class Logistic(Probe):
         yield LinearClassifier(*map(torch.from_numpy, (mean, scale, weight, bias))).to(device)
 
     def regression(self, features: np.ndarray, labels: np.ndarray, num_classes: int, seed: int) -> Any:
+        """Return scikit-learn's regression on standardized features (N, D), `C` chosen by held-out images or folds."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.model_selection import GridSearchCV, StratifiedKFold, StratifiedShuffleSplit
 

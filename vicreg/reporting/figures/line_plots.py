@@ -57,6 +57,7 @@ def pretraining(study: Study) -> dict[str, PanelFigure]:
 
 
 def accuracy_panels(curves: Curves, styles: Styles, classes: int) -> list[Panel]:
+    """Return a panel for each score: it of each row against the epochs, with chance as a line."""
     panels = []
     for score in SCORES if curves else ():
         chance = 100 * min(1, GUESSES[score] / classes)

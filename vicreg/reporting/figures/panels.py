@@ -45,6 +45,7 @@ class PanelFigure:
     keys: Sequence[str] = ()
 
     def draw(self) -> Figure:
+        """Return all panels in one figure, or a figure that says why it is empty."""
         if not self.panels:
             return style.text_figure(f"{self.title}: {self.empty}.")
         return together(self.panels, self.title, min(self.columns, len(self.panels)), self.height, self.legend)
