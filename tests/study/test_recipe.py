@@ -53,6 +53,9 @@ def test_a_study_has_values_of_its_own_for_a_row() -> None:
     assert values["epochs"] == 3
     assert resolved("byol", studies__cifar__encoders=own) == before
     assert resolved("simclr", studies__embedded__encoders=own) == resolved("simclr")
+    entry = VALUES["encoders"]["byol"] | {"method_params": {"momentum": 0.7}}  # is not SimCLR's
+    other = {"encoders__byol": entry, "studies__embedded__encoders": {"byol": {"method": "simclr"}}}
+    assert resolved("byol", **other)["method"] == resolved("simclr")["method"]
     for wrong, message in (
         ({"byol": {"momentum": 1}}, "studies.embedded.encoders.byol.momentum: unknown key"),
         ({"toy": {}}, "studies.embedded.encoders = 'toy': allowed are"),

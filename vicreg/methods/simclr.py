@@ -39,20 +39,16 @@ class SimCLR(Method):
     """
 
     class Params(MultiCrop):
-        """temperature: divides the cosines; projector_width, embedding_width: of its hidden layer and its output.
-
-        projector_norm: batch norm after the hidden layer, as in the authors' code.
-        """
+        """temperature: divides the cosines; projector_width, embedding_width: of its hidden layer and its output."""
 
         temperature: Positive = 0.2
-        projector_norm: bool = False
         projector_width: Count
         embedding_width: Count = 256
 
     def __init__(self, encoder: Encoder, params: Params, *, num_images: int):
         super().__init__(encoder, params, num_images=num_images)
         widths = [params.projector_width, params.embedding_width]
-        self.projector = mlp(encoder.num_features, widths, norm=params.projector_norm, output_bias=True)
+        self.projector = mlp(encoder.num_features, widths, norm=False, output_bias=True)
 
     def inputs(self, batch: Batch) -> Any:
         return self.params.inputs(batch)
