@@ -8,7 +8,8 @@ from vicreg.engine import devices
 from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifier import Classifier
 from vicreg.evaluation.evaluate import evaluate_probe, metrics_by_epoch, summarize
-from vicreg.evaluation.features import FeatureSet, load_features, not_run
+from vicreg.evaluation.features import FeatureSet, load_by_role
+from vicreg.reporting.figures import confusion
 from vicreg.tracking import runs
 
 
@@ -17,8 +18,7 @@ def main(row: str) -> None:
     files, options = paths(), settings("linear_eval")
     device = devices.choose_device(options["device"])
     with timed(f"linear_eval-{row}", devices.device_name(device)):
-        reasons = {role: not_run(files.features(row, role)) for role in ROLES}
-        known = {role: load_features(files.features(row, role)) for role in ROLES if not reasons[role]}
+        known, reason = load_by_role({role: files.features(row, role) for role in ROLES})
         classifiers, datasets = {}, {}
         for role, features in known.items():
             key, probes = settings(f"download-{role}")["dataset"], {}
@@ -27,7 +27,7 @@ def main(row: str) -> None:
                 tags = runs.RunTags(stage="linear_eval", probe=probe, **about)
                 probes[probe], classifiers[role, probe] = track(tags, key, features, options)
             datasets[role] = {"key": key, **features.about, "probes": probes}
-        result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reasons[ROLES[0]]})
+        result = {"encoder": row} | ({"datasets": datasets} if known else {"not_run": reason})
         probe_files.save_results(files.probes(row), classifiers, result)
         write_json(files.result(f"linear_eval-{row}"), result)
 
@@ -40,6 +40,7 @@ def track(tags: runs.RunTags, key: str, features: FeatureSet, options: dict[str,
         result, classifier = evaluate_probe(probe, params, features, seed=options["seed"], device=device)
         for metrics in metrics_by_epoch(probe, params, result):
             current.metrics(*metrics)
+        current.figure(confusion.picture(str(tags.encoder), result["confusion"], features.classes), "confusion.png")
         current.text(json.dumps(result, indent=1), "result.json")
         print(summarize(probe, result, features), flush=True)
     return result, classifier

@@ -5,7 +5,7 @@ from typing import Any
 
 from stages import paths, run, settings, timed, write_json
 from vicreg.engine import devices
-from vicreg.io.weights import identity
+from vicreg.io.description import identity
 from vicreg.study.builders import describe, load_encoder
 from vicreg.transfer.datasets import READERS
 from vicreg.transfer.evaluate import evaluate

@@ -7,6 +7,9 @@ import pages
 import pytest
 from pages import PAGES, ROOT
 
+from vicreg.io import plugins
+from vicreg.reporting import literature
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATHS = re.compile(r"`((?:vicreg|stages|tests|reports|docs|bench|recipes|shipped)/[\w./]*)`")
 MACHINE = re.compile(r"/tmp/|/work/|/root/|/home/")
@@ -47,3 +50,10 @@ def test_the_readme_fits_a_screen_or_two() -> None:
 def test_pictures_are_small() -> None:
     sizes = {file.name: file.stat().st_size for file in (ROOT / "docs/images").iterdir()}
     assert max(sizes.values()) < 300_000, sizes
+
+
+def test_the_papers_of_the_methods_are_those_of_the_documentation() -> None:
+    text, papers = (ROOT / "docs/methods.md").read_text(encoding="utf-8"), literature.CONTENT["papers"]
+    assert set(papers) == set(plugins.names("methods")) - {"random_init", "pretrained"}
+    for title, url in papers.values():
+        assert f"]({url})" in text, title

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 
 from vicreg.augment.batch import Batch
 from vicreg.engine.train_state import TrainState
-from vicreg.io import plugins, weights
+from vicreg.io import description, plugins, weights
 from vicreg.jobs.run_store import RunStore
 from vicreg.nn.encoder import Encoder, extract_features
 from vicreg.nn.method import Method
@@ -262,7 +262,7 @@ def test_a_saved_method_loads_with_the_same_embeddings(name: str, tmp_path: Path
     run(state, epochs=1)
     method, path = state.method.eval(), tmp_path / "row.safetensors"
     weights.save(path, parts(method), {"row": name})
-    digests = weights.describe(path, "an encoder", "again")["digest"]
+    digests = description.describe(path, "an encoder", "again")["digest"]
     again = tiny.method(name, num_images=1, seed=5).eval().to(memory_format=torch.channels_last)
     weights.load_parts(again, path, digests, "again")
     images = batch().images

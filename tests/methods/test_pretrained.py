@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vicreg.backbones import resnet50
-from vicreg.io import weights
+from vicreg.io import description, weights
 from vicreg.methods import pretrained
 from vicreg.methods.pretrained import Pretrained
 from vicreg.nn.encoder import Encoder
@@ -49,7 +49,7 @@ def test_published_weights_give_torchvisions_resnet50(tmp_path: Path, full: bool
     torch.testing.assert_close(method.eval().encoder(images), expected, rtol=1e-3, atol=1e-4)
     parts = {"encoder": method.encoder} | ({"projector": method.projector} if method.projector else {})
     weights.save(tmp_path / "y.safetensors", parts, {})
-    digests = weights.describe(tmp_path / "y.safetensors", "an encoder", "again")["digest"]
+    digests = description.describe(tmp_path / "y.safetensors", "an encoder", "again")["digest"]
     again = weights.load_parts(new_method(tmp_path, 64), tmp_path / "y.safetensors", digests, "again").eval()
     torch.testing.assert_close(again.encoder(images), expected, rtol=1e-3, atol=1e-4)
     one, other = method.embed(images), again.embed(images)

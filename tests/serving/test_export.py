@@ -18,7 +18,7 @@ from fake_models import PIXELS, RECIPE, SIZE, STATISTICS, TRAINED, save_encoder
 from vicreg.data import images
 from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifiers.linear import LinearClassifier
-from vicreg.io import weights
+from vicreg.io import description, weights
 from vicreg.serving import export, predict
 from vicreg.serving.classifier import ImageClassifier
 from vicreg.serving.model_card import model_card
@@ -75,7 +75,7 @@ def test_what_is_judged_is_exported_and_answers(name, tmp_path):
         expected = made.representation(torch.from_numpy(inputs))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     probe = LinearClassifier(torch.zeros(1), torch.ones(1), torch.randn(5, expected.shape[1]), torch.zeros(5))
-    about = {"encoder": "x", "weights": weights.identity(builders.describe(file))}
+    about = {"encoder": "x", "weights": description.identity(builders.describe(file))}
     probe_files.save(tmp_path / "p.safetensors", {("primary", "linear"): probe}, about)
     answers = ImageClassifier(file, tmp_path / "p.safetensors", "primary", "linear").predict(pixels)
     np.testing.assert_allclose(answers, probe(expected).detach(), atol=1e-5)

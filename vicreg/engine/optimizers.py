@@ -15,7 +15,7 @@ class Optimizer(Section):
     """The section `optimizer`.
 
     base_lr: the peak rate at a batch of 256 images; scaling: with batch_size / 256, linear (Goyal et al., 2017), sqrt
-    (Malladi et al., 2022) or none. momentum: of sgd, lars and muon, which leaves biases and norms to NAdamW at 0.3 * lr.
+    (Malladi et al., 2022) or none. momentum: of sgd, lars and muon; muon gives biases and norms to NAdamW, at 0.3 * lr.
     trust_coefficient: of lars, whose rate for a layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is
     trust_coefficient * |w| / |g|, but at most lr.
     """

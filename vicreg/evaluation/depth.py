@@ -3,13 +3,17 @@
 As Kolesnikov, Zhai, Beyer, CVPR 2019, who pool by maximum; here maps are averaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from vicreg.evaluation.evaluate import evaluate_probe
+from vicreg.evaluation.features import FeatureSet
 from vicreg.nn.encoder import Encoder, extract_features
 
 TIMES = 8  # as many numbers of a stage, at most, as this many representations have
@@ -57,3 +61,22 @@ def stage_features(
     rows = [extract_features(stages, pixels, device, positions=positions) for positions in subsets]
     cuts = np.cumsum(stages.sizes)[:-1]
     return [list(parts) for parts in zip(*(np.split(each, cuts, axis=1) for each in rows), strict=True)]
+
+
+def evaluate(
+    stages: Sequence[Sequence[np.ndarray]],
+    features: FeatureSet,
+    probe: Mapping[str, Any],
+    *,
+    seed: int,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """The linear probe after each stage, features as `stage_features` returns them, and on the representation."""
+    if not stages:
+        return []
+    names, results = [*(f"stage {n}" for n in range(1, len(stages) + 1)), "representation"], []
+    for name, (train, test) in zip(names, [*stages, (features.train, features.test)], strict=True):
+        result, _ = evaluate_probe("linear", probe, replace(features, train=train, test=test), seed=seed, device=device)
+        kept = ("top1", "top1_low", "top1_high", "top5", "val_top1", "seconds")
+        results.append({"stage": name, "numbers": train.shape[1], **{key: result[key] for key in kept}})
+    return results

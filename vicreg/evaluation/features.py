@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from vicreg.data.images import Images, fingerprint
-from vicreg.io import weights
 from vicreg.io.arrays import load_arrays, save_arrays
+from vicreg.io.description import identity
 
 SUBSETS = ("probe_train", "probe_test")
 ARRAYS = [f"{subset}{end}" for subset in SUBSETS for end in ("", "_labels")]  # in FeatureSet's order
@@ -38,8 +38,8 @@ class FeatureSet:
 
     @property
     def weights(self) -> str:
-        """What tells them from others, see `vicreg.io.weights.identity`."""
-        return weights.identity(self.description)
+        """What tells them from others, see `vicreg.io.description.identity`."""
+        return identity(self.description)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -70,6 +70,13 @@ def load_features(path: Path) -> FeatureSet:
     for problem in problems(features):
         raise ValueError(f"{path}: {problem}")
     return features
+
+
+def load_by_role(files: Mapping[str, Path]) -> tuple[dict[str, FeatureSet], str | None]:
+    """Read the features that the files of some roles hold; also why the first file without has none."""
+    reasons = {role: not_run(file) for role, file in files.items()}
+    known = {role: load_features(files[role]) for role, reason in reasons.items() if not reason}
+    return known, next(filter(None, reasons.values()), None)
 
 
 def problems(features: FeatureSet) -> Iterator[str]:

@@ -13,8 +13,6 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from vicreg.io import atomic
-from vicreg.io.description import describe as describe
-from vicreg.io.description import identity as identity
 from vicreg.io.errors import reason
 
 Part = TypeVar("Part", bound=nn.Module)

@@ -51,7 +51,7 @@ class ImageClassifier:
         """Hex SHA-256 of all that shapes the answers, and of what is said about them."""
         members = (plugins.module_name(f"{kind}s", self.recipe[kind]["name"]) for kind in ("method", "backbone"))
         code = code_digest.digest("vicreg.serving.classifier", *members, type(self.classifier).__module__)
-        parts = [weights.identity(self.recipe), weights.digest(self.classifier), self.classifier.settings]
+        parts = [description.identity(self.recipe), weights.digest(self.classifier), self.classifier.settings]
         return hashlib.sha256(json.dumps([parts, about, code], sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from vicreg.data import images
 from vicreg.evaluation import probe_files
-from vicreg.io import weights
+from vicreg.io import description, weights
 from vicreg.nn.encoder import Encoder
 from vicreg.serving.model_card import model_card
 from vicreg.serving.predict import classes_of, exported_probes
@@ -75,7 +75,7 @@ def export_probes(model: Path, copy: Path, recipe: dict[str, Any]) -> list[str]:
     if copy.absolute() != model.absolute():
         file.unlink(missing_ok=True)  # of other weights perhaps
     about = probe_files.describe(paths.probes(model.stem)) if paths and paths.probes(model.stem).is_file() else {}
-    if about.get("weights") != weights.identity(recipe) or paths is None:
+    if about.get("weights") != description.identity(recipe) or paths is None:
         return []
     if not all((paths.data(role) / "about.json").is_file() for role in ROLES):
         return ["no probes: the datasets that they know are not here (`uv run dvc pull` fetches them)"]

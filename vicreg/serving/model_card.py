@@ -10,7 +10,8 @@ from vicreg.compare import reports
 from vicreg.compare.frames import flatten
 from vicreg.data.cifar import NAMES
 from vicreg.evaluation import probe_files
-from vicreg.io import plugins, weights
+from vicreg.io import description, plugins
+from vicreg.reporting import literature
 from vicreg.reporting.page import html
 from vicreg.study.paths import study_of
 
@@ -25,6 +26,7 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     environment.loader = PackageLoader("vicreg.serving")
     context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
     context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
+    context["papers"] = literature.CONTENT["papers"]
     context["settings"] = {key: json.dumps(value) for key, value in flatten(recipe).items()}
     return environment.get_template("model_card.md.j2").render(context | read_report(model, recipe))
 
@@ -42,6 +44,6 @@ def read_report(model: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     probes = paths.probes(model.stem)
     about = probe_files.describe(probes) if probes.is_file() else {}
     top1 = sorted(value for role in about.get("top1", {}).values() for value in role.values())
-    if about.get("weights") != weights.identity(recipe) or top1 != sorted(scores["top1"]):
+    if about.get("weights") != description.identity(recipe) or top1 != sorted(scores["top1"]):
         return {"facts": None, "missing": "the report of its study is of other weights: run `uv run dvc repro`"}
     return {"facts": report.facts, "results": [row.dropna().to_dict() for _, row in scores.iterrows()]}

@@ -64,6 +64,11 @@ class Run:
         with try_or_warn(self.failure):
             self.client.log_text(self.id, content, name)
 
+    def figure(self, figure: Any, name: str) -> None:
+        """Log a figure of matplotlib as an artifact, an image."""
+        with try_or_warn(self.failure):
+            self.client.log_figure(self.id, figure, name)
+
     def tag(self, name: str, value: str) -> None:
         """Set a tag."""
         with try_or_warn(self.failure):
