@@ -48,11 +48,13 @@ def pretraining(study: Study) -> dict[str, PanelFigure]:
     collapse = [lines_panel(curves, styles, name, limits=limits(curves, name)) for name in indicators]
     title = f"Pretraining on {study.datasets[0].name}"
     empty = "nothing was recorded" if curves else "no encoder of this study trains"
-    shared: dict[str, Any] = {"empty": empty, "legend": {row: styles[row].line(1) for row in curves}}
+    legend = {row: styles[row].line(1) for row in curves}
+    told = {row: line for row, line in legend.items() if any(series(curves[row], name) for name in indicators)}
+    shared: dict[str, Any] = {"empty": empty, "legend": legend}
     return {
         "losses": PanelFigure(title, [*losses, *top1], curves=curves, keys=[*terms(curves), *indicators], **shared),
         "online": PanelFigure(title, top1, curves=online, keys=SCORES, **shared),
-        "collapse": PanelFigure(f"{title}: indicators of collapse", collapse, **shared),
+        "collapse": PanelFigure(f"{title}: indicators of collapse", collapse, **shared | {"legend": told}),
     }
 
 
