@@ -79,9 +79,8 @@ def draw(curves: dict[str, Curve], file: Path) -> None:
 def changed(p: Params, row: str, changes: dict[str, Any]) -> Recipe:
     """The recipe of a row whose entry, in this study, says something else."""
     values = p.model_dump(exclude_unset=True)
-    own = values["studies"][p.study].setdefault("encoders", {}).setdefault(row, {})
-    for key, value in changes.items():
-        own[key] = {**own.get(key, {}), **value} if isinstance(value, dict) else value
+    rows = values["studies"][p.study].setdefault("encoders", {})
+    rows[row] = params.merged(rows.get(row, {}), changes)
     return recipe.resolve(params.validate(values), row)
 
 

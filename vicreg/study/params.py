@@ -3,7 +3,7 @@
 Each member of a family (method, backbone, probe, source of images) declares its parameters in its own file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -183,10 +183,7 @@ class Params(Section):
         values, differently = self.encoders[row].model_dump(exclude_unset=True), self.sizes.encoders.get(row, {})
         if differently.get("method", values["method"]) != values["method"]:
             values.pop("method_params", None)  # of another method
-        for key, value in differently.items():
-            both = isinstance(value, dict) and isinstance(values.get(key, {}), dict)
-            values[key] = {**values.get(key, {}), **value} if both else value
-        return validated(Row, values, f"studies.{self.study}.encoders.{row}")
+        return validated(Row, merged(values, differently), f"studies.{self.study}.encoders.{row}")
 
     def policy_of(self, row: str) -> str | None:
         """The name of the policy that draws a row's views; None for a row that has none."""
@@ -241,6 +238,12 @@ def member_class(family: str, name: str) -> Any:
     if not issubclass(member.Params, Section):
         raise ValueError(f"{member.__module__}.{member.__name__}.Params must be a Section")
     return member
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with `changes`; of a section only what they say changes."""
+    sections = {key for key, value in changes.items() if isinstance(value, dict) and isinstance(values.get(key), dict)}
+    return {**values, **changes, **{key: {**values[key], **changes[key]} for key in sections}}
 
 
 def member_params(family: str, name: str, values: dict[str, Any], key: str) -> Section:
