@@ -56,6 +56,7 @@ def scratch() -> Path:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write plain values, whole or not at all."""
     with atomic.writing(path) as stream:
         stream.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
@@ -69,6 +70,7 @@ def timed(stage: str, device: str | None = None) -> Iterator[None]:
 
 
 def write_seconds(stage: str, seconds: float, device: str | None = None) -> None:
+    """Write a stage's seconds and hardware; without `device` that is this CPU."""
     content = {"stage": stage, "seconds": round(seconds, 2), "device": device or f"cpu: {processor()}"}
     write_json(paths().result(f"seconds/{stage}"), content)
 

@@ -19,10 +19,10 @@ def main(row: str) -> None:
         known, reason = load_by_role({role: files.features(row, role) for role in ROLES})
         split, datasets = load_arrays(files.split), dict[str, Any]()
         for role, features in known.items():
-            data, method = images.load(files.data(role)), load_method(files.model(row)).eval()
-            whole = method.representation is method.encoder  # of one network on the whole image, not of patches
-            subsets = [split[f"{role}/{subset}"] for subset in SUBSETS]
-            stages = depth.stage_features(method.encoder, data.pixels, device, subsets) if whole else []
+            method, stages = load_method(files.model(row)), []
+            if method.representation is method.encoder:  # of one network on the whole image, not of patches
+                pixels, subsets = images.load(files.data(role)).pixels, [split[f"{role}/{name}"] for name in SUBSETS]
+                stages = depth.stage_features(method.encoder, pixels, device, subsets)
             by_stage = depth.evaluate(stages, features, options["linear"], seed=options["seed"], device=device)
             for each in by_stage:
                 log(f"{features.name}: linear after {each['stage']}: top-1 {each['top1']:.1%}")

@@ -9,7 +9,6 @@ from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifier import Classifier
 from vicreg.evaluation.evaluate import evaluate_probe, metrics_by_epoch, summarize
 from vicreg.evaluation.features import FeatureSet, load_by_role
-from vicreg.reporting.figures import confusion
 from vicreg.tracking import runs
 
 
@@ -40,7 +39,7 @@ def track(tags: runs.RunTags, key: str, features: FeatureSet, options: dict[str,
         result, classifier = evaluate_probe(probe, params, features, seed=options["seed"], device=device)
         for metrics in metrics_by_epoch(probe, params, result):
             current.metrics(*metrics)
-        current.figure(confusion.picture(str(tags.encoder), result["confusion"], features.classes), "confusion.png")
+        current.confusion(result["confusion"], features.classes, f"{name}, test images")
         current.text(json.dumps(result, indent=1), "result.json")
         print(summarize(probe, result, features), flush=True)
     return result, classifier

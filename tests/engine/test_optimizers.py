@@ -41,7 +41,7 @@ NAMES = ["adam", "adamw", "sgd", "lars", "muon"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_biases_and_norms_are_spared_from_weight_decay(name: str) -> None:
-    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
     nn.init.ones_(model.get_parameter("0.bias"))
     optimizer = optimizers.build_optimizer(model, tiny.optimizer(name, 0.1, weight_decay=0.5), 256)
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -85,18 +85,25 @@ def test_lars_steps_as_its_paper_says(decay: float) -> None:
     torch.testing.assert_close(layer.weight.detach(), weight - 0.2 * trust * (gradient + decay * weight))
 
 
-def test_muon_steps_by_an_orthogonal_matrix() -> None:
-    layer = nn.Conv2d(3, 8, 3, bias=False).to(memory_format=torch.channels_last)
-    section = tiny.optimizer("muon", 0.02, 0.5).model_copy(update={"momentum": 0.0})
+def test_muon_steps_by_an_orthogonal_matrix_and_leaves_vectors_to_nadamw() -> None:
+    layer = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+    section = tiny.optimizer("muon", 0.02, 0.5).model_copy(update={"momentum": 0.9})
     optimizer = optimizers.build_optimizer(layer, section, 256)
-    weight, gradient = layer.weight.detach().clone(), torch.randn(8, 3, 3, 3)
-    layer.weight.grad = gradient.clone(memory_format=torch.channels_last)
-    optimizer.step()
-    step = (weight * (1 - 0.02 * 0.5) - layer.weight.detach()).reshape(8, 27) / (0.02 * 0.2 * 27**0.5)
-    u, _, v = torch.linalg.svd(gradient.view(8, 27), full_matrices=False)
-    singular = torch.linalg.svdvals(step)  # five Newton-Schulz steps in bfloat16 bring them near 1
-    assert singular.min() > 0.6 and singular.max() < 1.3
-    torch.testing.assert_close(step @ v.T, u * (u * (step @ v.T)).sum(0), atol=0.02, rtol=0)  # the same directions
+    buffer, before = torch.zeros(8, 27), layer.get_parameter("bias").detach().clone()
+    for number in range(2):
+        weight, gradient = layer.weight.detach().clone(), torch.randn(8, 3, 3, 3)
+        layer.weight.grad = gradient.clone(memory_format=torch.channels_last)
+        layer.get_parameter("bias").grad = torch.tensor([1.0, -2.0] * 4)
+        optimizer.step()
+        if number == 0:  # (0.9 * 0.1 + 0.1) / 0.1 = 1.9, Nesterov's momentum with its bias corrected
+            by = 1.9 * 0.3 * 0.02 * torch.tensor([1.0, -1.0] * 4)
+            torch.testing.assert_close(layer.get_parameter("bias").detach(), before - by)
+        buffer = 0.9 * buffer + 0.1 * gradient.view(8, 27)
+        u, _, v = torch.linalg.svd(0.9 * buffer + 0.1 * gradient.view(8, 27), full_matrices=False)  # Nesterov's
+        step = (weight * (1 - 0.02 * 0.5) - layer.weight.detach()).reshape(8, 27) / (0.02 * 0.2 * 27**0.5)
+        singular = torch.linalg.svdvals(step)  # five Newton-Schulz steps in bfloat16 bring them near 1
+        assert singular.min() > 0.6 and singular.max() < 1.3
+        torch.testing.assert_close(step @ v.T, u * (u * (step @ v.T)).sum(0), atol=0.02, rtol=0)  # the same directions
 
 
 def test_auto_chooses_a_device_that_is_there() -> None:

@@ -57,6 +57,9 @@ class Run:
     def text(self, content: str, name: str) -> None:
         json.loads(content)
 
+    def confusion(self, counts: list[list[int]], classes: tuple[str, ...], title: str) -> None:
+        assert np.shape(counts) == (len(classes), len(classes)) and self.name in title
+
 
 @contextmanager
 def run(name: str, *, tags: Any, fingerprint: str, params: dict[str, Any]) -> Iterator[Run]:

@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import study_fakes as fakes
 
+from vicreg.data.superclasses import SUPERCLASSES
 from vicreg.reporting.page import page
 from vicreg.reporting.write_report import study_figures
 
@@ -38,6 +40,12 @@ class Opened:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = fakes.study(genuine=True, name="CIFAR-10")
+    names = tuple(sorted(name for five in SUPERCLASSES.values() for name in five))
+    study = replace(study, datasets=(study.datasets[0], replace(study.datasets[1], name="CIFAR-100", classes=names)))
+    for evaluation in study.evaluations.values():
+        if "datasets" in evaluation:
+            linear = evaluation["datasets"]["transfer"]["probes"]["linear"]
+            linear["confusion"] = np.random.default_rng(0).integers(0, 9, (100, 100)).tolist()
     written = tmp_path_factory.mktemp("page") / "index.html"
     written.write_text(page.document(study, fakes.shown(study), study_figures(study)), encoding="utf-8")
     return written

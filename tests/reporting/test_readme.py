@@ -38,7 +38,7 @@ def test_the_result_table_is_made_from_the_committed_report(page, study):
 
 def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
     linear = {"top1": 0.80249, "top1_low": 0.79, "top1_high": 0.81251, "top5": 0.99, "gain": 0.50249}
-    metrics = {
+    metrics: dict[str, Any] = {
         "cifar10": {"x_1": {"linear": linear}, "paper": {"not_run": "no weights"}},
         "study": {"datasets": {"cifar10": {"name": "CIFAR-10"}}},
     }
@@ -46,6 +46,8 @@ def test_a_number_in_the_table_is_a_rounded_one_of_metrics():
     assert "CIFAR-10" in header
     assert "80.2 (79.0 – 81.3), +50.2" in first
     assert second.split("|")[2].strip() == "not run"
+    without_labels = {"both": {}, "study": {"datasets": {"both": {"name": "Both"}, **metrics["study"]["datasets"]}}}
+    assert overview(metrics | without_labels) == overview(metrics)
     tex = overview(metrics, latex).splitlines()
     assert tex[0] == r"\begin{tabular}{lr}" and tex[-1] == r"\end{tabular}"
     assert [cell.strip() for cell in tex[4].rstrip("\\").split("&")] == [r"x\_1", "80.2 (79.0 – 81.3), +50.2"]

@@ -56,6 +56,10 @@ def test_a_study_has_values_of_its_own_for_a_row() -> None:
     entry = VALUES["encoders"]["byol"] | {"method_params": {"momentum": 0.7}}  # is not SimCLR's
     other = {"encoders__byol": entry, "studies__embedded__encoders": {"byol": {"method": "simclr"}}}
     assert resolved("byol", **other)["method"] == resolved("simclr")["method"]
+    entry = VALUES["encoders"]["byol"] | {"backbone_params": {"depth": 34}}  # is not VGG-19's
+    vgg19 = {"encoders__byol": entry, "studies__embedded__encoders": {"byol": {"backbone": "vgg19"}}}
+    assert resolved("byol", **vgg19)["backbone"]["name"] == "vgg19"
+
     for wrong, message in (
         ({"byol": {"momentum": 1}}, "studies.embedded.encoders.byol.momentum: unknown key"),
         ({"toy": {}}, "studies.embedded.encoders = 'toy': allowed are"),
@@ -68,6 +72,16 @@ def test_a_study_has_values_of_its_own_for_a_row() -> None:
     ):
         with pytest.raises(params.ParamsError, match=message):
             resolved("byol", studies__cifar__encoders={"byol": entry})
+
+
+def test_changes_of_an_entry_are_merged_by_section() -> None:
+    entry = {"method": "byol", "method_params": {"momentum": 0.9}, "optimizer": {"name": "sgd", "base_lr": 1.0}}
+    assert params.merged(entry, {"optimizer": {"base_lr": 2.0}, "epochs": 3}) == entry | {
+        "optimizer": {"name": "sgd", "base_lr": 2.0},
+        "epochs": 3,
+    }
+    changes = {"method": "simclr", "method_params": {"temperature": 0.1}}
+    assert params.merged(entry, changes) == changes | {"optimizer": entry["optimizer"]}
 
 
 def test_one_policy_for_all_replaces_that_of_each_row() -> None:

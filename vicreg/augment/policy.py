@@ -72,7 +72,7 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def ranges_are_ordered(self) -> Self:
-        """Raise ValueError for a range whose least is above its most, and for an even kernel."""
+        """Raise ValueError for a range whose least is above its most, an even kernel, and sizes out of order."""
         for low, high in (("scale_min", "scale_max"), ("ratio_min", "ratio_max")):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} = {getattr(self, low)} must not exceed {high} = {getattr(self, high)}")

@@ -53,7 +53,7 @@ Device = Annotated[str, typer.Option(callback=device_name, help=DEVICE)]
 
 
 def show_version(asked: bool) -> None:
-    """Print the version and end."""
+    """Print the version and end, if asked."""
     if asked:
         python = ".".join(map(str, sys.version_info[:3]))
         typer.echo(f"vicreg {version('vicreg')}, torch {version('torch')}, Python {python}")

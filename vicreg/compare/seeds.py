@@ -36,8 +36,7 @@ def write_seeds(reports: Sequence[Report], stem: Path) -> None:
     ]
     title = f"The study {reports[0].facts['name']}: top-1 of the {probe} probe, a circle for each seed"
     figure = together(panels, title, columns=len(panels), height=0.9 + 0.36 * len(styles))
-    names = [entry["name"] for entry in reports[0].datasets.values()]
-    tex = paper_table(scores[scores["probe"] == probe], names)
+    tex = paper_table(scores[scores["probe"] == probe], [panel.title for panel in panels])
     write(stem, scores, document(reports, scores, probe), figure, tex)
 
 
@@ -61,7 +60,7 @@ def check(reports: Sequence[Report]) -> None:
 
 
 def seed_of(report: Report) -> int:
-    """Return the seed that a study was run with."""
+    """Return the seed that a study was run with; raises ValueError for a report that does not tell it."""
     if type(seed := report.facts.get("seed")) is not int:
         raise ValueError(f"{report.origin} does not tell its seed: run `dvc repro report`")
     return seed
@@ -95,7 +94,7 @@ def paper_table(scores: pd.DataFrame, names: Sequence[str]) -> str:
         [encoder, *(spread(list(cell["top1"]), percent) for _, cell in groups(rows, "dataset"))]
         for encoder, rows in groups(scores, "encoder")
     ]
-    return latex(["encoder", *names], lines, "l" + "r" * len(names)) + "\n"
+    return latex(["encoder", *(f"{name}, top-1 %" for name in names)], lines, "l" + "r" * len(names)) + "\n"
 
 
 def lead(scores: pd.DataFrame, probe: str) -> str:

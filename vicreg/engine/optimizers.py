@@ -15,9 +15,10 @@ class Optimizer(Section):
     """The section `optimizer`.
 
     base_lr: the peak rate at a batch of 256 images; scaling: with batch_size / 256, linear (Goyal et al., 2017), sqrt
-    (Malladi et al., 2022) or none. momentum: of sgd, lars and muon; muon gives biases and norms to NAdamW, at 0.3 * lr.
-    trust_coefficient: of lars, whose rate for a layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is
-    trust_coefficient * |w| / |g|, but at most lr.
+    (Malladi et al., 2022) or none. momentum: of sgd, lars and muon. trust_coefficient: of lars, whose rate for a
+    layer is lr * trust_coefficient * |w| / |g|; with trust_clip it is trust_coefficient * |w| / |g|, but at most lr.
+    muon scales an orthogonal matrix so that the root of its mean square is 0.2 * lr or less (Liu et al., 2025);
+    what is no matrix, or a small one, is left to NAdamW at 0.3 * lr.
     """
 
     name: Literal["adam", "adamw", "sgd", "lars", "muon"]
@@ -72,8 +73,6 @@ def build_optimizer(module: nn.Module, params: Optimizer, batch_size: int) -> to
     if params.name == "muon":  # Jordan, 2024, https://kellerjordan.github.io/posts/muon; kernels as matrices
         from timm.optim import Muon
 
-        for group in groups[1::2]:
-            group["use_fallback"] = True
         return Muon(groups, lr=lr, momentum=params.momentum, nesterov=True, fallback_lr_scale=0.3)
     if params.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=params.momentum, fused=True)

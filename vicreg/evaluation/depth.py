@@ -71,7 +71,10 @@ def evaluate(
     seed: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """The linear probe after each stage, features as `stage_features` returns them, and on the representation."""
+    """The linear probe, with these parameters, after each stage and on the representation; [] without stages.
+
+    stages: as `stage_features` returns them.
+    """
     if not stages:
         return []
     names, results = [*(f"stage {n}" for n in range(1, len(stages) + 1)), "representation"], []

@@ -4,5 +4,7 @@ from vicreg.nn.method import Method
 
 
 class RandomInit(Method):
+    """The encoder as it began."""
+
     trains = False
     kept = ()

@@ -60,7 +60,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> 
 
 
 def latex(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
-    """Return `table` for a paper: a tabular with the rules of the package booktabs."""
+    """Return `table` for a paper: a tabular with the rules of booktabs; marks of markdown are taken off the cells."""
     plain = [[re.sub(r"\\(.)|`", r"\1", text) for text in row] for row in rows]
     sides = ["left" if letter == "l" else "right" for letter in align]
     return tabulate(plain, headers=headers, tablefmt="latex_booktabs", disable_numparse=True, colalign=sides)

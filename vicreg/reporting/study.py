@@ -69,7 +69,7 @@ class Study:
 
     @property
     def rows(self) -> list[str]:
-        """The names of the rows that were judged."""
+        """All rows, in the order of params.yaml."""
         return list(self.evaluations)
 
     @property

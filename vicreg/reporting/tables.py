@@ -52,8 +52,8 @@ def comparison(dataset: Dataset, scores: Results, pretext: Mapping[str, float] |
 
 def overview(metrics: dict[str, Any], form: Callable[..., str] = table) -> str:
     """Top-1 of the linear probe, its interval, and the gain over `random`, from metrics.json; form: or `latex`."""
-    datasets = metrics["study"]["datasets"]
-    encoders = metrics[next(iter(datasets))]
+    datasets = {key: entry for key, entry in metrics["study"]["datasets"].items() if metrics[key]}  # that have labels
+    encoders = metrics[next(iter(datasets))] if datasets else {}
     rows = [[code(encoder), *(_top1(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
     return form(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
 

@@ -30,6 +30,8 @@ class ParamsError(ValueError):
 
 
 class Fractions(Section):
+    """Of the protocol's numbers of images, in (0, 1]."""
+
     pretrain: Fraction
     probe: Fraction
 
@@ -64,11 +66,15 @@ class Row(Section):
 
 
 class PairLoss(Section):
+    """The section `pair_loss`: pairs whose loss is a mean, and images beside the one that is shown."""
+
     num_pairs: Annotated[int, Field(ge=2, le=MAX_INT)]
     num_negatives: Annotated[int, Field(ge=0, le=11)]
 
 
 class Neighbors(Section):
+    """The section `neighbors`: images that are shown with theirs, and points of the map."""
+
     images: Annotated[int, Field(ge=1, le=20)]
     points: Annotated[int, Field(ge=2, le=5000)]
 
@@ -181,8 +187,6 @@ class Params(Section):
     def entry(self, row: str) -> Row:
         """The entry of `encoders` for a row, with what this study says differently."""
         values, differently = self.encoders[row].model_dump(exclude_unset=True), self.sizes.encoders.get(row, {})
-        if differently.get("method", values["method"]) != values["method"]:
-            values.pop("method_params", None)  # of another method
         return validated(Row, merged(values, differently), f"studies.{self.study}.encoders.{row}")
 
     def policy_of(self, row: str) -> str | None:
@@ -241,7 +245,9 @@ def member_class(family: str, name: str) -> Any:
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with `changes`; of a section only what they say changes."""
+    """Return an entry with `changes`: of a section only what they say, and no parameters of a method that it had."""
+    other = [kind for kind in ("method", "backbone") if changes.get(kind, values.get(kind)) != values.get(kind)]
+    values = {key: value for key, value in values.items() if key.removesuffix("_params") not in other}
     sections = {key for key, value in changes.items() if isinstance(value, dict) and isinstance(values.get(key), dict)}
     return {**values, **changes, **{key: {**values[key], **changes[key]} for key in sections}}
 

@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vicreg.io import atomic
@@ -64,10 +65,19 @@ class Run:
         with try_or_warn(self.failure):
             self.client.log_text(self.id, content, name)
 
-    def figure(self, figure: Any, name: str) -> None:
-        """Log a figure of matplotlib as an artifact, an image."""
+    def confusion(self, counts: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> None:
+        """Log confusion.png: counts (C, C) of images, their true class in rows and the first guess in columns."""
         with try_or_warn(self.failure):
-            self.client.log_figure(self.id, figure, name)
+            from matplotlib.figure import Figure
+            from sklearn.metrics import ConfusionMatrixDisplay
+
+            figure, few = Figure(figsize=(7, 7), layout="constrained"), len(classes) <= 20
+            axes = figure.subplots()
+            display = ConfusionMatrixDisplay(np.array(counts), display_labels=classes)
+            display.plot(ax=axes, cmap="Blues", include_values=few, xticks_rotation="vertical", colorbar=False)
+            axes.tick_params(labelsize=10 if few else 4)
+            axes.set_title(title)
+            self.client.log_figure(self.id, figure, "confusion.png")
 
     def tag(self, name: str, value: str) -> None:
         """Set a tag."""

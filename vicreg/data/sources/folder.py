@@ -22,6 +22,8 @@ class Folder(Source):
     """
 
     class Params(Section):
+        """Where the pictures lie, and what becomes of them."""
+
         folder: PathOrUrl  # where the pictures lie; files that are none are passed over
         image_size: Annotated[int, Field(ge=8, le=1024)] = 32  # of the shorter side; the middle of the other remains
         labeled: bool = True  # whether sub-folders are classes

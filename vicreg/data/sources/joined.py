@@ -20,7 +20,9 @@ class Joined(Source):
     """
 
     class Params(Section):
-        parts: dict[str, dict[str, Any]]  # of each dataset by its name, what its own section would hold
+        """parts: by the name of each dataset, what its own section would hold."""
+
+        parts: dict[str, dict[str, Any]]
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
         """Raises ValueError for images of different sizes, and what the sources of the parts raise."""

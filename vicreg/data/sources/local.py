@@ -16,6 +16,8 @@ class Local(Source):
     """
 
     class Params(Section):
+        """Where the genuine images lie, and whether some of them will do."""
+
         folder: PathOrUrl  # holds the authors' archive, its unpacked folder, that folder's files, or PNG files as below
         allow_subset: bool = (
             False  # whether other images than all of the genuine ones will do; every table says "subset"

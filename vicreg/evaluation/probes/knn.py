@@ -11,6 +11,8 @@ from vicreg.io.section import Count, Positive, Section
 
 
 class KNN(Probe):
+    """k nearest neighbors by cosine, Wu et al., CVPR 2018."""
+
     class Params(Section):
         """Votes are exp(similarity / temperature) of the k nearest; of all where there are fewer than k."""
 

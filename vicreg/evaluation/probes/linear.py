@@ -15,6 +15,8 @@ class Linear(Probe):
     """SGD on the cross-entropy; the layer starts at N(0, 0.01) and zero bias."""
 
     class Params(SGD):
+        """The rate and the weight decay, beside those of every probe that is trained by steps."""
+
         lr: Positive = 0.3
         weight_decay: NonNegative = 1e-6
 

@@ -21,7 +21,8 @@ class Logistic(Probe):
     """
 
     class Params(Section):
-        # The inverse strengths of the regularization to choose from.
+        """C: inverse strengths of the regularization to choose from, by held-out images or folds."""
+
         C: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]  # noqa: RUF012 (pydantic copies it)
         val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the training images that chooses C
         folds: Count = 1  # 2 or more: all of them choose it by cross-validation, for few images

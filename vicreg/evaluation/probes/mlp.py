@@ -26,8 +26,9 @@ class MLP(Probe):
     """
 
     class Params(SGD):
+        """hidden: numbers of its layer; lr, weight_decay: those to choose from, by held-out images."""
+
         hidden: Count = 1000
-        # Rates and weight decays to choose from.
         lr: Annotated[list[Positive], Field(min_length=1)] = [0.03, 0.1]  # noqa: RUF012 (pydantic copies it)
         weight_decay: Annotated[list[NonNegative], Field(min_length=1)] = [1e-4, 1e-3]  # noqa: RUF012
         val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the training images that chooses

@@ -5,14 +5,12 @@ from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from vicreg.data.superclasses import SUPERCLASSES
 from vicreg.reporting.curves import PROBE, probe_results
-from vicreg.reporting.figures.panels import Panel, PanelFigure, alone
+from vicreg.reporting.figures.panels import Panel, PanelFigure
 from vicreg.reporting.study import Dataset, Study
 
-SIZE = (3.7, 3.9)  # inches of one
 NUMBERED = 20  # classes up to which a heat map has room for numbers and names
 
 
@@ -21,11 +19,11 @@ def confusion(study: Study) -> PanelFigure:
     primary = study.datasets[0]
     panels = [_panel(row, matrix, primary.classes) for row, matrix in matrices(study, primary).items()]
     title = f"{primary.name}: what the linear probe takes each class for, % of its test images"
-    return PanelFigure(title, panels, "not recorded", height=2.9, size=SIZE)
+    return PanelFigure(title, panels, "not recorded", height=2.9, size=(3.7, 3.9))
 
 
 def by_superclass(study: Study) -> PanelFigure:
-    """Return a heat map of CIFAR-100 by its 20 superclasses, of the best row; no panel where it was not judged."""
+    """Return a heat map of CIFAR-100 by its 20 superclasses, of the best row; no panel where no probe ran on it."""
     of_class = {name: number for number, names in enumerate(SUPERCLASSES.values()) for name in names}
     panels = []
     for dataset in study.labeled:
@@ -61,11 +59,6 @@ def mistakes(matrix: np.ndarray, classes: Sequence[str], most: int) -> list[tupl
 def _shares(matrix: np.ndarray) -> np.ndarray:
     """Counts (C, C) as shares of each line; a class without images has zeros."""
     return matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-
-
-def picture(row: str, matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """Return the heat map of one row alone, of counts (C, C)."""
-    return alone(_panel(row, np.array(matrix), classes), SIZE)
 
 
 def _panel(row: str, matrix: np.ndarray, classes: Sequence[str]) -> Panel:

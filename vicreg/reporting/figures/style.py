@@ -28,6 +28,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 @dataclass(frozen=True)
 class Style:
+    """What a row looks like in every figure."""
+
     color: str
     linestyle: Any
     marker: str
