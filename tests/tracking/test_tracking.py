@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import all_runs_in, environment, results_of, runs_in
 
@@ -126,6 +127,20 @@ def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> N
     kept = root / "mlartifacts" / run.id / "artifacts" / "weights" / "weights.safetensors"
     assert kept.read_bytes() == b"weights"
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize("classes", [2, 30])
+def test_a_confusion_matrix_is_a_picture(root: Path, monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
+    counts, names, figures = np.arange(classes**2).reshape(classes, -1), [f"class {n}" for n in range(classes)], []
+    with runs.run("probe", **ABOUT) as run:
+        log_figure = run.client.log_figure
+        monkeypatch.setattr(run.client, "log_figure", lambda *a: (figures.append(a[1]), log_figure(*a)))
+        run.confusion(counts.tolist(), names, "a title")
+    [axes] = figures[0].axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), counts)  # true classes in rows
+    assert [axes.get_title(), *(label.get_text() for label in axes.get_yticklabels())] == ["a title", *names]
+    assert len(axes.texts) == (4 if classes == 2 else 0)  # numbers where they have room
+    assert (root / "mlartifacts" / run.id / "artifacts" / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_long_values_are_cut_many_are_taken(root: Path) -> None:
