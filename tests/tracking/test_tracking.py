@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -130,13 +131,11 @@ def test_artifacts_are_kept_beside_the_database(root: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("classes", [2, 30])
-def test_a_confusion_matrix_is_a_picture(root: Path, monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
-    counts, names, figures = np.arange(classes**2).reshape(classes, -1), [f"class {n}" for n in range(classes)], []
-    with runs.run("probe", **ABOUT) as run:
-        log_figure = run.client.log_figure
-        monkeypatch.setattr(run.client, "log_figure", lambda *a: (figures.append(a[1]), log_figure(*a)))
+def test_a_confusion_matrix_is_a_picture(root: Path, classes: int) -> None:
+    counts, names = np.arange(classes**2).reshape(classes, -1), [f"class {n}" for n in range(classes)]
+    with runs.run("probe", **ABOUT) as run, mock.patch.object(run, "client", mock.Mock(wraps=run.client)) as client:
         run.confusion(counts.tolist(), names, "a title")
-    [axes] = figures[0].axes
+    [axes] = client.log_figure.call_args.args[1].axes
     np.testing.assert_array_equal(axes.images[0].get_array(), counts)  # true classes in rows
     assert [axes.get_title(), *(label.get_text() for label in axes.get_yticklabels())] == ["a title", *names]
     assert len(axes.texts) == (4 if classes == 2 else 0)  # numbers where they have room
