@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -139,17 +140,25 @@ def test_who_stops_it_is_told_how_to_go_on(study: Repository, number: signal.Sig
         *COMMAND,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
-    assert started.stdout is not None
-    for line in started.stdout:
-        if line.startswith("epoch 3/30"):
-            started.send_signal(number)
-            break
+    until(started, "epoch 3/30: ")
+    started.send_signal(number)
     said = started.communicate(timeout=60)[0]
     assert started.returncode != 0
     [epoch] = re.findall(r"stopped. The same command goes on from epoch (\d+), after \d+ steps", said)
     assert int(epoch) >= 4 and "Traceback" not in said
     assert digest(WEIGHTS) == before
     assert {run.info.status for run in study.tracked_runs() if run.data.params.get("epochs") == "30"} == {"KILLED"}
+
+
+def until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what `process` prints until a line has `words`."""
+    assert process.stdout is not None
+    read = []
+    for line in process.stdout:
+        read.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} was not printed: {''.join(read)}")
 
 
 def together(study: Repository, names: list[str]) -> list[str]:
@@ -166,9 +175,15 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     (study.folder / "mlflow.db").unlink()
     WEIGHTS.unlink()
     change(study, "studies.embedded.epochs", 20)
-    said = together(study, ["cifar_aug", "cifar_aug"])
-    assert sum("this run is under way in process " in text for text in said) == 1
-    assert sum("epoch 20/20: " in text for text in said) == 1
+    first = study.begin(*COMMAND)
+    until(first, "epoch 1/20: ")
+    first.send_signal(signal.SIGSTOP)  # for as long as the second takes to come to it
+    second = study.begin(*COMMAND)
+    until(second, f"this run is under way in process {first.pid}")
+    first.send_signal(signal.SIGCONT)
+    said = [process.communicate(timeout=240)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
+    assert ["epoch 20/20: " in text for text in said] == [True, False]
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
     assert digest(WEIGHTS) != before
