@@ -22,8 +22,9 @@ WIDTH = 90
 SHELL = pages.blocks("bash")
 COMMANDS = [(block.page, command) for block in SHELL for command in block.commands()]
 PYTHON = pages.blocks("python")
+RUN_ELSEWHERE = {"docs/detection.md", "docs/mlflow.md"}  # by test_detection_recipe.py and test_serving.py
 CHECKED = {"dvc", "vicreg", "python", "pytest", "torchrun"}  # further than by their name
-OTHERS = {"export", "git", "mkdocs", "mlflow", "mypy", "pip", "rm", "ruff", "uv", "uvx"}
+OTHERS = {"apt", "export", "git", "mkdocs", "mlflow", "mypy", "pip", "rm", "ruff", "sudo", "uv", "uvx"}
 
 
 def arguments(command: str) -> list[str]:
@@ -135,8 +136,8 @@ def code_of_the_repository() -> Iterator[str]:
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_python_is_the_repository_s_or_runs(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = compile(block.text, block.page, "exec")
-    if block.page == "docs/detection.md" or any(block.text in code for code in code_of_the_repository()):
-        return  # tests/transfer/test_detection_recipe.py runs the first
+    if block.page in RUN_ELSEWHERE or any(block.text in code for code in code_of_the_repository()):
+        return
     monkeypatch.chdir(ROOT)
     names: dict[str, Any] = {}
     exec(compiled, names)

@@ -67,7 +67,10 @@ def run(name: str, *, tags: Any, fingerprint: str, params: dict[str, Any]) -> It
     yield Run(name, tags)
 
 
-@pytest.fixture(params=[True, False], ids=["labeled", "unlabeled"])
+BOTH = pytest.mark.parametrize("study", [True, False], ids=["labeled", "unlabeled"], indirect=True)
+
+
+@pytest.fixture
 def study(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A study with a pretrained row, up to its features; without labels in the first dataset where `param` is false."""
     monkeypatch.chdir(tmp_path)
@@ -82,7 +85,7 @@ def study(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         paths.recipe(row).write_text(yaml.dumps(RECIPE | {"row": row}))
     data: dict[str, Images] = {}
     split = {"primary/pretrain": np.arange(90)}
-    for role, labeled in (("primary", request.param), ("transfer", True)):
+    for role, labeled in (("primary", getattr(request, "param", True)), ("transfer", True)):
         random = np.random.default_rng(len(data))
         labels = np.arange(150) % 3 if labeled else np.full(150, -1)
         pixels = random.integers(0, 256, (150, 16, 16, 3), dtype=np.uint8)
@@ -111,6 +114,7 @@ def results(study: Paths, row: str = "x") -> dict[str, dict[str, Any]]:
     }
 
 
+@BOTH
 def test_what_has_labels_is_evaluated(study, request):
     labeled = request.node.callspec.params["study"]
     found = results(study)
@@ -182,6 +186,7 @@ def test_a_flipped_bit_in_the_weights_stops_the_features(study):
         features.main("x")
 
 
+@BOTH
 def test_a_row_is_judged_by_depth_with_few_labels_and_by_fine_tuning(study, request):
     labeled = request.node.callspec.params["study"]
     results(study)

@@ -49,13 +49,6 @@ def test_features_come_back_from_their_file(tmp_path):
         ({"probe_train": TRAIN * 0, "probe_test": TEST * 0}, "the encoder has collapsed: 400 .* only 1 different"),
         ({"probe_train": -TRAIN * 0, "probe_test": TEST * 0}, "the encoder has collapsed: 400 .* only 1 different"),
         ({"probe_train": TRAIN[LABELS]}, "the encoder has collapsed: 400 .* only 4 different.*`optimizer.base_lr`"),
-        ({"probe_test": TEST[:0]}, "`probe_test` holds no numbers"),
-        ({"probe_test": np.where(TEST > 2, np.nan, TEST)}, "`probe_test` holds .* that are not finite"),
-        ({"probe_train_labels": LABELS[:-1]}, r"`probe_train` needs labels \(400,\) in 0\.\.3"),
-        ({"probe_train_labels": LABELS + 1}, r"`probe_train` needs labels .* in 0\.\.3"),
-        ({"probe_train_labels": LABELS // 2}, "`probe_train` lacks 2 of 4 classes: raise the fraction `probe`"),
-        ({"probe_test_labels": LABELS - 1}, r"`probe_test` needs labels .* in 0\.\.3"),
-        ({"probe_test_labels": LABELS % 2}, "`probe_test` lacks 2 of 4 classes"),
         ({"probe_test_labels": None, "name": None}, "cannot be read .*name.*run `dvc repro features`"),
     ],
 )

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 import tiny
 import torch
 from torch import nn
@@ -12,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from vicreg.data.images import Images
 from vicreg.evaluation import fine_tuning
-from vicreg.evaluation.few_labels import draw
-from vicreg.evaluation.fine_tuning import FineTuning, batches, divide, fine_tune
+from vicreg.evaluation.few_labels import draw, held_out
+from vicreg.evaluation.fine_tuning import FineTuning, batches, fine_tune
 from vicreg.io import weights
 
 PLAIN: dict[str, Any] = {"scale_min": 1.0, "flip": 0.0}  # views are the images
@@ -83,10 +82,9 @@ def test_batches_are_whole_passes_in_new_orders():
 
 def test_a_fifth_of_each_class_is_held_out():
     labels = np.repeat([0, 1], [15, 10])
-    fit, judge = divide(np.arange(25), labels, seed=0)
-    assert sorted([*fit, *judge]) == list(range(25)) and np.bincount(labels[judge]).tolist() == [3, 2]
-    with pytest.raises(ValueError, match=r"a class has a single image: raise `fine_tuning\.fractions`"):
-        divide(np.array([0, 1, 20]), labels, seed=0)
+    assert np.bincount(labels[held_out(labels, seed=0)]).tolist() == [3, 2]
+    assert not np.array_equal(held_out(labels, seed=0), held_out(labels, seed=1))
+    assert not held_out(np.array([0, 1]), seed=0).any()  # a single image trains
 
 
 def test_results_are_those_of_each_draw_and_no_test_image_chooses():
@@ -98,7 +96,9 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
     [result] = fine_tuning.evaluate(encoder, images, (train, test), p, **options)
     assert result["images"] == 30 and len(result["top1"]) == 2
     assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
-    fit, judge = (train[part] for part in divide(draw(labels[train], 0.5, 2), labels[train], 2))
+    rows = draw(labels[train], 0.5, 2)
+    judges = held_out(labels[train[rows]], 2)
+    fit, judge = train[rows[~judges]], train[rows[judges]]
     for rates in p.rates:
         tuned = fine_tune(encoder, *tensors(pixels[fit], labels[fit]), p, (rates[0], rates[1]), num_classes=3, seed=2)
         right = tuned.predict(pixels, judge, tiny.CPU)[:, 0] == labels[judge]

@@ -1,7 +1,5 @@
 """Pair losses are the method's own, of two images: 0 for an image and itself, and its pictures are those compared."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from vicreg.evaluation.pair_loss import anchor_and_others, evaluate_pairs
 from vicreg.methods.vicreg import VICReg
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
-from vicreg.serving import compare_images
 
 CPU = torch.device("cpu")
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -109,33 +106,3 @@ def test_the_anchor_has_one_of_its_class_and_others(labels, negatives, expected)
 
 def test_a_method_without_a_projector_has_no_pair_loss():
     assert compared(Plain(None)) == {"not_run": "it has no projector whose outputs for two images could be compared"}
-
-
-# --- Two images of one's own -----------------------------------------------------------------------------------
-
-
-def table(monkeypatch: pytest.MonkeyPatch, method: Method, names: tuple[str, str] = ("a.png", "b.png")) -> str:
-    monkeypatch.setattr(compare_images, "load_method", lambda file: method)
-    return compare_images.compare(Path("x.safetensors"), PIXELS[:2], names, CPU)
-
-
-def test_two_images_are_compared_with_each_and_itself(monkeypatch):
-    method = vicreg(invariance=7.0)
-    text = table(monkeypatch, method)
-    z = embed(method, BATCH[:2])
-    line = next(line for line in text.splitlines() if line.startswith("a.png and b.png"))
-    expected = [float(term) for term in method.pair_terms(z[0], z[1]).values()]
-    np.testing.assert_allclose([float(cell) for cell in line.split()[3:]], expected, atol=1e-4)
-    assert text.startswith("The loss between two images, by x.safetensors") and "read the invariance" in text
-    assert re.search(r"^ +loss +invariance +variance +covariance$", text, re.MULTILINE)
-    assert re.search(r"^b\.png and itself +\d+\.\d+ +0\.0000 ", text, re.MULTILINE)
-
-
-def test_one_image_given_twice_is_compared_with_itself(monkeypatch):
-    text = table(monkeypatch, vicreg(), ("a.png", "a.png"))
-    assert len(re.findall(r"^a\.png", text, re.MULTILINE)) == 1 and "a.png and itself" in text
-
-
-def test_comparing_images_needs_a_projector(monkeypatch):
-    with pytest.raises(ValueError, match=r"x\.safetensors cannot compare images, it has no projector"):
-        table(monkeypatch, Plain(None))

@@ -50,12 +50,6 @@ def work_through_the_queue(repository: Repository) -> str:
         raise
 
 
-def test_a_second_repro_runs_nothing(finished_study: Repository, tmp_path: Path) -> None:
-    copy = finished_study.copy(tmp_path / "repository")
-    assert copy.stages_run_by("repro") == set()
-    assert copy.git("status", "--short") == ""
-
-
 def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) -> None:
     runs = finished_study.tracked_runs()
     assert {run.info.status for run in runs} == {"FINISHED"}
@@ -77,30 +71,6 @@ def test_every_pretraining_and_every_probe_is_a_run(finished_study: Repository) 
     head = finished_study.git("rev-parse", "HEAD^").strip()
     assert {run.data.tags["commit"] for run in runs} == {head}
     assert all(run.inputs.dataset_inputs and run.data.metrics for run in runs)
-
-
-def test_the_best_probe_of_each_dataset_is_a_registered_model(finished_study: Repository) -> None:
-    from mlflow import MlflowClient
-
-    results = finished_study.folder / "results" / "embedded"
-    files = results.glob("linear_eval-*.json")
-    ran = [found for found in map(json.loads, map(Path.read_text, files)) if "not_run" not in found]
-    client = MlflowClient(f"sqlite:///{finished_study.folder}/mlflow.db")
-    for role, best in json.loads((results / "registered.json").read_text())["datasets"].items():
-        val_top1 = [score["val_top1"] for found in ran for score in found["datasets"][role]["probes"].values()]
-        assert best["val_top1"] == max(val_top1)
-        held = client.get_model_version_by_alias(best["model"], "best")
-        assert (str(held.version), held.tags["digest"]) == (best["version"], best["digest"])
-
-
-def test_every_probe_says_what_it_takes_each_class_for(finished_study: Repository) -> None:
-    for file in (finished_study.folder / "results" / "embedded").glob("linear_eval-*.json"):
-        for dataset in json.loads(file.read_text()).get("datasets", {}).values():
-            for probe in dataset["probes"].values():
-                rows = probe["confusion"]
-                assert sum(map(sum, rows)) == dataset["test"]
-                assert sum(row[place] for place, row in enumerate(rows)) == round(probe["top1"] * dataset["test"])
-    assert "confusion" not in (finished_study.folder / "reports/embedded/metrics.json").read_text()
 
 
 def test_an_idea_runs_only_what_depends_on_it(repository: Repository, rerun: set[str]) -> None:
@@ -141,24 +111,6 @@ def test_a_temporary_experiment_is_tracked_at_the_root(repository: Repository) -
     assert list(repository.folder.rglob("mlflow.db")) == [repository.folder / "mlflow.db"]
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("aug.scale_mn=0.4", "scale_mn"),
-        ("+aug.scale_mn=0.4", "aug.scale_mn: unknown key"),
-        ("aug.scale_min=1.5", "aug.scale_min = 1.5: must be less than or equal to 1"),
-    ],
-)
-def test_what_cannot_be_run_is_one_clear_error(
-    finished_study: Repository, tmp_path: Path, setting: str, message: str
-) -> None:
-    copy = finished_study.copy(tmp_path / "repository")
-    said = copy.dvc("exp", "run", "--set-param", setting, fails=True)
-    assert message in said
-    assert "Traceback" not in said
-    assert said.count("Running stage") <= 1
-
-
 def same_as_committed(repository: Repository) -> bool:
     """Whether every tracked file of parameters and results has the bytes of the last commit."""
     names = ["params.yaml", "dvc.lock", *repository.git("ls-files", "recipes", "reports").split()]
@@ -189,13 +141,9 @@ def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: 
 
 def test_an_unknown_study_is_told_last(finished_study: Repository, tmp_path: Path) -> None:
     copy = finished_study.copy(tmp_path / "repository")
-    lines = copy.dvc("exp", "run", "--set-param", "study=nope", fails=True).strip().splitlines()
+    said = copy.dvc("exp", "run", "--set-param", "study=nope", fails=True)
+    assert said.count("Running stage") == 1 and "Traceback" not in said
+    lines = said.strip().splitlines()
     assert (
         "study = 'nope': allowed are cifar, cifar100, cifar_both, cifar_laptop, cifar_methods, cifar_short" in lines[-3]
     )
-
-
-def test_a_fraction_of_any_size_can_be_drawn(finished_study: Repository, tmp_path: Path) -> None:
-    copy = finished_study.copy(tmp_path / "repository")
-    change(copy.folder / "params.yaml", "studies.embedded.fractions.probe", 0.03)
-    assert "split" in copy.stages_run_by("repro", "split")

@@ -6,24 +6,6 @@ import pytest
 from conftest import NOBODYS_KEYS, Repository, clone
 
 
-def is_complete(colleague: Repository, original: Repository) -> bool:
-    """Whether the colleague has everything and nothing is left to run."""
-    assert colleague.stages_run_by("repro") == set()
-    assert colleague.git("status", "--short") == ""
-    weights = Path("models/embedded/cifar_aug.safetensors")
-    return (colleague.folder / weights).read_bytes() == (original.folder / weights).read_bytes()
-
-
-def test_a_folder_is_a_remote(finished_study: Repository, tmp_path: Path) -> None:
-    mine = finished_study.copy(tmp_path / "mine")
-    mine.dvc("remote", "add", "--default", "share", str(tmp_path / "share"))
-    mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
-    mine.dvc("push")
-    colleague = clone(mine, tmp_path / "colleague")
-    colleague.dvc("pull")
-    assert is_complete(colleague, mine)
-
-
 def test_an_s3_bucket_is_a_remote(finished_study: Repository, tmp_path: Path, bucket: str) -> None:
     pytest.importorskip("dvc_s3", reason="the optional extra `s3` is not installed")
     mine = finished_study.copy(tmp_path / "mine")
@@ -34,7 +16,10 @@ def test_an_s3_bucket_is_a_remote(finished_study: Repository, tmp_path: Path, bu
     mine.dvc("push")
     colleague = clone(mine, tmp_path / "colleague")
     colleague.dvc("pull")
-    assert is_complete(colleague, mine)
+    assert colleague.stages_run_by("repro") == set()
+    assert colleague.git("status", "--short") == ""
+    weights = Path("models/embedded/cifar_aug.safetensors")
+    assert (colleague.folder / weights).read_bytes() == (mine.folder / weights).read_bytes()
 
 
 def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import torch
 from conftest import environment, runs_in
 from fake_models import PIXELS, SIZE, save_encoder, save_probe
+from PIL import Image
 
 from vicreg.data.images import Images
 from vicreg.evaluation import probe_files
@@ -30,6 +32,7 @@ from vicreg.tracking import model_registry, store
 # MLflow's models are imported with a warning about MLflow's own types.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 
+ROOT = Path(__file__).parents[2]
 NAME = "vicreg-embedded-shapes10"
 CLASSES = tuple(f"class {n}" for n in range(10))
 OFFICIAL = np.array(["train"] * 60 + ["test"] * 40)
@@ -130,6 +133,18 @@ def test_mlflow_serves_the_probes_own_predictions(address: str, root: Path) -> N
     scores = ((y - probe.mean) * probe.scale) @ probe.weight.T.double() + probe.bias
     expected = torch.exp(scores) / torch.exp(scores).sum(dim=1, keepdim=True)
     np.testing.assert_allclose(answered, expected.numpy(), atol=1e-5)
+
+
+def test_the_question_in_the_documentation_is_answered(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/mlflow.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = block.replace("http://127.0.0.1:5001/invocations", address).replace(", 32)", f", {SIZE})")
+    Image.fromarray(TEST.pixels[0]).save(tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    [answer] = json.loads(capsys.readouterr().out)
+    assert len(answer) == len(CLASSES) and sum(answer) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((1, SIZE - 1, SIZE, 3), int), np.full((1, SIZE, SIZE, 3), 256)])

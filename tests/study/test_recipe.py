@@ -115,7 +115,7 @@ def test_a_written_recipe_reads_back_as_it_was(tmp_path: Path) -> None:
     for row in p.rows:
         one = recipe.resolve(p, row)
         recipe.write(one.values(), tmp_path / f"{row}.yaml")
-        assert recipe.read(tmp_path / f"{row}.yaml") == one
+        assert recipe.Recipe.model_validate(yaml.load(tmp_path / f"{row}.yaml")) == one
 
 
 def test_the_code_of_a_row_is_what_it_runs_through() -> None:

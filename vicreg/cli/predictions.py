@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+SHAPES = "These are drawn shapes: of a photo it says nothing. For photos there is `-e shipped/cifar_aug.safetensors`."
 BAR = 20  # characters of a probability of 1
 
 
@@ -50,4 +51,4 @@ def about(dataset: dict[str, Any], result: dict[str, Any]) -> list[str]:
         f"right for {100 * dataset['top1']:.1f} % of its test images.",
         f"It knows {dataset['classes']} classes, and names one of them whatever a picture shows.",
     ]
-    return said + (["These are drawn shapes: of a photo it says nothing."] if dataset["synthetic"] else [])
+    return said + ([SHAPES] if dataset["synthetic"] else [])

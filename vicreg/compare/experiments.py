@@ -83,6 +83,7 @@ def select(runs: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     if missing := [name for name in names if name not in recorded]:
         encoder, study, stage = runs[["encoder", "study", "stage"]].iloc[0]
         where = f"of {encoder!r} in the study {study!r} (stage {stage})"
-        raise ValueError(f"{missing[0]!r} has no finished run {where}; those that have: {', '.join(recorded)}")
+        problem = f"{missing[0]!r} has no finished run {where}; those that have: {', '.join(recorded)}"
+        raise ValueError(f"{problem}. (What DVC took from its cache has the name under which it ran first.)")
     chosen = runs.set_index("experiment", drop=False).loc[list(names)].reset_index(drop=True)
     return chosen.assign(seed=pd.to_numeric([params.get("seed") for params in chosen["params"]]))

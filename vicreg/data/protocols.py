@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-ROLES = ("primary", "transfer")
-
 
 class Pool(NamedTuple):
     """Images of some official splits, and the purposes they serve."""
@@ -35,9 +33,7 @@ UNLABELED = (Pool(("train",), (("pretrain", 1.0),)),)  # with any protocol: ther
 
 
 def pools(protocol: str, role: str, labeled: bool = True) -> tuple[Pool, ...]:
-    """Return a protocol's pools for a dataset in its role, one of ROLES; a ValueError names the choices."""
-    if protocol not in PROTOCOLS or role not in ROLES:
-        raise ValueError(f"protocol {protocol!r} and role {role!r}: choose from {', '.join((*PROTOCOLS, *ROLES))}")
+    """Return a protocol's pools for a dataset in its role, primary or transfer."""
     if not labeled and role == "transfer":
         raise ValueError("the `transfer` dataset only trains and tests probes, which need labels; this one has none")
     return PROTOCOLS[protocol][role] if labeled else UNLABELED

@@ -10,11 +10,11 @@ import torch
 
 from vicreg.evaluation.classifier import Classifier
 from vicreg.evaluation.features import FeatureSet
+from vicreg.evaluation.few_labels import held_out
 from vicreg.evaluation.intervals import bootstrap_interval, pack_bits
 from vicreg.evaluation.metrics import accuracies, confusion_matrix, topk_correct
 from vicreg.evaluation.probe import Probe, build
 
-VAL_PART = 5  # one in so many training images is held out
 MAX_TRAIN, NUM_TEST = 5000, 2000  # synthetic images of a sanity check: enough to be sure, in seconds
 Result = dict[str, Any]
 NOISE = 0.1  # their standard deviation around centers whose coordinates have 1
@@ -72,14 +72,11 @@ def fit_and_score(probe: Probe, features: FeatureSet, seed: int, device: torch.d
 
 
 def validation(features: FeatureSet, seed: int) -> FeatureSet:
-    """The training features alone: a fifth of each class, drawn and rounded up, tests; one of each trains."""
-    random, images, labels = np.random.default_rng(seed), features.train, features.train_labels
-    held_out = np.zeros(len(labels), bool)
-    for positions in (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)):
-        held_out[positions[: min(-(-len(positions) // VAL_PART), len(positions) - 1)]] = True
-    if not held_out.any():
+    """The training features alone: those that `few_labels.held_out` draws test, the others train."""
+    tests = held_out(features.train_labels, seed)
+    if not tests.any():
         raise ValueError(f"{features.name}: no class has two training images: raise the fraction `probe`")
-    train, test = ((images[mask], labels[mask]) for mask in (~held_out, held_out))
+    train, test = ((features.train[mask], features.train_labels[mask]) for mask in (~tests, tests))
     return replace(features, train=train[0], train_labels=train[1], test=test[0], test_labels=test[1])
 
 

@@ -16,6 +16,7 @@ from vicreg.evaluation.metrics import accuracies
 from vicreg.evaluation.probe import build
 from vicreg.io.section import Count, Fraction, Section
 
+HELD_OUT = 5  # one in so many training images judges what is chosen
 Fractions = Annotated[list[Fraction], Field(min_length=1)]
 
 
@@ -59,6 +60,14 @@ def too_small(labels: np.ndarray, fraction: float) -> str | None:
         f"a fraction of {fraction:g} of {len(labels):,} labels leaves {few} of {len(names)} classes fewer than two: "
         "raise it in `few_labels.fractions` and `fine_tuning.fractions`, or take more images"
     )
+
+
+def held_out(labels: np.ndarray, seed: int) -> np.ndarray:
+    """A mask of labels (N,): a fifth of each class, drawn and rounded up; of a single image none."""
+    random, mask = np.random.default_rng(seed), np.zeros(len(labels), bool)
+    for members in (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)):
+        mask[members[: min(-(-len(members) // HELD_OUT), len(members) - 1)]] = True
+    return mask
 
 
 def draws(labels: np.ndarray, fraction: float, count: int, seed: int) -> list[np.ndarray]:

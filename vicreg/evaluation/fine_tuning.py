@@ -9,11 +9,11 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -21,11 +21,9 @@ from vicreg.augment.policy import Policy
 from vicreg.augment.views import make_views
 from vicreg.data.images import Images
 from vicreg.engine.loop import autocast
-from vicreg.evaluation.few_labels import Fractions, draws, summary, too_small
+from vicreg.evaluation.few_labels import Fractions, draws, held_out, summary, too_small
 from vicreg.evaluation.metrics import accuracies, topk
 from vicreg.io.section import Count, Fraction, NonNegative, Probability, Section
-
-HELD_OUT = 0.2  # of the images of the first draw chooses among rates
 
 
 class FineTuning(Section):
@@ -43,13 +41,6 @@ class FineTuning(Section):
     rates: Annotated[list[Annotated[list[NonNegative], Field(min_length=2, max_length=2)]], Field(min_length=1)]
     scale_min: Fraction
     flip: Probability
-
-    @model_validator(mode="after")
-    def layers_learn(self) -> Self:
-        """Raise ValueError for a rate of 0 of the layer."""
-        if not all(layer > 0 for _, layer in self.rates):
-            raise ValueError("rates: the second of each pair, of the layer, must be above 0")
-        return self
 
 
 class Classified(nn.Module):
@@ -151,24 +142,13 @@ def evaluate(
 
     results = []
     for fraction in progress(sorted(p.fractions, reverse=True)):
-        start, chosen, held_out = time.perf_counter(), draws(labels[train], fraction, p.draws, seed), {}
+        start, chosen, trials = time.perf_counter(), draws(labels[train], fraction, p.draws, seed), {}
         rates = p.rates[0]
         if len(p.rates) > 1:
-            fit, judge = divide(chosen[0], labels[train], seed)
-            held_out = {str(r): score(tuned(fit, r), train[judge])["top1"] for r in p.rates}
-            rates = max(p.rates, key=lambda r: held_out[str(r)])
+            judged = held_out(labels[train[chosen[0]]], seed)
+            fit, judge = chosen[0][~judged], chosen[0][judged]
+            trials = {str(r): score(tuned(fit, r), train[judge])["top1"] for r in p.rates}
+            rates = max(p.rates, key=lambda r: trials[str(r)])
         scores = [score(tuned(rows, rates), test) for rows in chosen]
-        results.append({**summary(fraction, chosen, scores, start), "rates": rates, "held_out_top1": held_out})
+        results.append({**summary(fraction, chosen, scores, start), "rates": rates, "held_out_top1": trials})
     return results
-
-
-def divide(rows: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in two parts, the second a fifth of each class, drawn and rounded up; ValueError for a single image."""
-    random, held_out = np.random.default_rng(seed), []
-    for label in np.unique(labels[rows]):
-        members = rows[labels[rows] == label]
-        if len(members) == 1:
-            raise ValueError("a class has a single image: raise `fine_tuning.fractions`, or give one pair of `rates`")
-        held_out.append(random.permutation(members)[: math.ceil(HELD_OUT * len(members))])
-    chosen = np.concatenate(held_out)
-    return np.setdiff1d(rows, chosen), np.sort(chosen)

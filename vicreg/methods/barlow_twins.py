@@ -1,6 +1,7 @@
 """Barlow Twins: make the correlation between the dimensions of two views the identity.
 
-Zbontar, Jing, Misra, LeCun, Deny, Barlow Twins: Self-Supervised Learning via Redundancy Reduction, ICML 2021.
+Zbontar, Jing, Misra, LeCun, Deny, Barlow Twins: Self-Supervised Learning via Redundancy Reduction, ICML 2021,
+<https://arxiv.org/abs/2103.03230>.
 """
 
 from torch import Tensor

@@ -1,7 +1,7 @@
 """BYOL: predict what a slowly moving copy of the network makes of the other view.
 
-Grill et al., Bootstrap Your Own Latent, NeurIPS 2020. The terms `variance` and `covariance` are those that Bardes,
-Ponce, LeCun, VICReg, ICLR 2022, section 5 and equation 8, add to it.
+Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, <https://arxiv.org/abs/2006.07733>. The terms `variance` and
+`covariance` are those that Bardes, Ponce, LeCun, VICReg, ICLR 2022, section 5 and equation 8, add to it.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """CMC: the lightness of an image finds its colors among those of all images, and the other way round.
 
-Tian, Krishnan, Isola, Contrastive Multiview Coding, ECCV 2020.
+Tian, Krishnan, Isola, Contrastive Multiview Coding, ECCV 2020, <https://arxiv.org/abs/1906.05849>.
 """
 
 from typing import Any, Literal

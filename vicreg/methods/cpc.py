@@ -1,7 +1,8 @@
 """CPC: from the patches so far, row by row, tell the patches further down from all other patches.
 
-van den Oord, Li, Vinyals, Representation Learning with Contrastive Predictive Coding, 2018; Henaff et al.,
-Data-Efficient Image Recognition with Contrastive Predictive Coding, ICML 2020.
+van den Oord, Li, Vinyals, Representation Learning with Contrastive Predictive Coding, 2018,
+<https://arxiv.org/abs/1807.03748>; Henaff et al., Data-Efficient Image Recognition with Contrastive Predictive Coding,
+ICML 2020.
 """
 
 import math

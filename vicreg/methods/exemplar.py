@@ -1,7 +1,8 @@
 """Exemplar: views of one image are closer to each other than to views of any other image.
 
-Dosovitskiy et al., Discriminative Unsupervised Feature Learning with Exemplar Convolutional Neural Networks, 2014; as
-triplets in Kolesnikov, Zhai, Beyer, Revisiting Self-Supervised Visual Representation Learning, CVPR 2019.
+Dosovitskiy et al., Discriminative Unsupervised Feature Learning with Exemplar Convolutional Neural Networks, 2014,
+<https://arxiv.org/abs/1406.6909>; as triplets in Kolesnikov, Zhai, Beyer, Revisiting Self-Supervised Visual
+Representation Learning, CVPR 2019.
 """
 
 from typing import Annotated, Literal

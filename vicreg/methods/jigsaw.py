@@ -1,8 +1,9 @@
 """Jigsaw: tell in which of some known orders the nine patches of an image lie.
 
-Noroozi, Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles, ECCV 2016; as in Kolesnikov,
-Zhai, Beyer, Revisiting Self-Supervised Visual Representation Learning, CVPR 2019, where representations of patches are
-put in order, and not patches: so one pass of nine patches serves several puzzles.
+Noroozi, Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles, ECCV 2016,
+<https://arxiv.org/abs/1603.09246>; as in Kolesnikov, Zhai, Beyer, Revisiting Self-Supervised Visual Representation
+Learning, CVPR 2019, where representations of patches are put in order, and not patches: so one pass of nine patches
+serves several puzzles.
 """
 
 from typing import Literal

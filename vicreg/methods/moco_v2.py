@@ -1,7 +1,7 @@
 """MoCo v2: tell an image's key from those of earlier images, which a queue keeps.
 
 He et al., Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020; Chen, Fan, Girshick, He,
-Improved Baselines with Momentum Contrastive Learning, 2020.
+Improved Baselines with Momentum Contrastive Learning, 2020, <https://arxiv.org/abs/2003.04297>.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """MoCo v3: tell an image's key from those of the other images of the batch, by a prediction.
 
-Chen, Xie, He, An Empirical Study of Training Self-Supervised Vision Transformers, ICCV 2021, section 3.
+Chen, Xie, He, An Empirical Study of Training Self-Supervised Vision Transformers, ICCV 2021, section 3,
+<https://arxiv.org/abs/2104.02057>.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """Patch location: tell on which of eight sides of the middle patch another patch lies.
 
-Doersch, Gupta, Efros, Unsupervised Visual Representation Learning by Context Prediction, ICCV 2015; all eight pairs of
-each image, as in Kolesnikov, Zhai, Beyer, Revisiting Self-Supervised Visual Representation Learning, CVPR 2019.
+Doersch, Gupta, Efros, Unsupervised Visual Representation Learning by Context Prediction, ICCV 2015,
+<https://arxiv.org/abs/1505.05192>; all eight pairs of each image, as in Kolesnikov, Zhai, Beyer, Revisiting
+Self-Supervised Visual Representation Learning, CVPR 2019.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """PIRL: an image and its patches in any order find the image again among all others.
 
-Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020.
+Misra, van der Maaten, Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020,
+<https://arxiv.org/abs/1912.01991>.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """Rotation: tell by which of four turns an image was turned.
 
-Gidaris, Singh, Komodakis, Unsupervised Representation Learning by Predicting Image Rotations, ICLR 2018.
+Gidaris, Singh, Komodakis, Unsupervised Representation Learning by Predicting Image Rotations, ICLR 2018,
+<https://arxiv.org/abs/1803.07728>.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """SimCLR: tell the other view of an image from all other views in the batch.
 
-Chen, Kornblith, Norouzi, Hinton, A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020.
+Chen, Kornblith, Norouzi, Hinton, A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
+<https://arxiv.org/abs/2002.05709>.
 """
 
 from typing import Any

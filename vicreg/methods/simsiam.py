@@ -1,7 +1,7 @@
 """SimSiam: predict the embedding of the other view, which gets no gradient.
 
-Chen, He, Exploring Simple Siamese Representation Learning, CVPR 2021. The terms `variance` and `covariance` are those
-that Bardes, Ponce, LeCun, VICReg, ICLR 2022, section 5 and equation 8, add to it.
+Chen, He, Exploring Simple Siamese Representation Learning, CVPR 2021, <https://arxiv.org/abs/2011.10566>. The terms
+`variance` and `covariance` are those that Bardes, Ponce, LeCun, VICReg, ICLR 2022, section 5 and equation 8, add to it.
 """
 
 from torch import Tensor, nn

@@ -1,6 +1,7 @@
 """SwAV: predict from one view which prototypes another view is assigned to, all prototypes being used alike.
 
-Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, NeurIPS 2020.
+Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, NeurIPS 2020,
+<https://arxiv.org/abs/2006.09882>.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """VICReg: keep views close, every dimension alive, dimensions uncorrelated.
 
-Bardes, Ponce, LeCun, VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning, ICLR 2022.
-The printed formulas and the authors' code differ by constants; `variance_over_views` and `invariance_over_dimensions`
-choose. With the defaults (mean, mean) the loss is that of the authors' code.
+Bardes, Ponce, LeCun, VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning, ICLR 2022,
+<https://arxiv.org/abs/2105.04906>. The printed formulas and the authors' code differ by constants;
+`variance_over_views` and `invariance_over_dimensions` choose. With the defaults (mean, mean) the loss is that of the
+authors' code.
 """
 
 from typing import Annotated, Any, Literal

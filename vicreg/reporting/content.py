@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vicreg.engine import collapse
-from vicreg.reporting import judging, literature, recipes, reproduce, tables
+from vicreg.reporting import judging, literature, metrics, recipes, reproduce, tables
 from vicreg.reporting.curves import INDICATORS, PROBE, probe_results
 from vicreg.reporting.markdown import escape, interval, percent, points
 from vicreg.reporting.metrics import BASELINE, accuracies, best_two
@@ -43,7 +43,7 @@ def content(study: Study) -> dict[str, Any]:
         "recipes": recipes.table(study.recipes),
         "pretraining": tables.last_epochs(study.trained) if study.trained else None,
         "methods": list(methods := study.by_method(study.trained)),
-        "papers": [paper for method, paper in literature.CONTENT["papers"].items() if method in methods],
+        "papers": [paper for method in methods if (paper := recipes.paper(method))],
         "pair_losses": {name: tables.pair_losses(rows) for name, rows in study.by_method(computed).items()},
         "explanations": [escape(text) for text in dict.fromkeys(entry["explanation"] for entry in computed.values())],
         "judging": judging.chapter(study),
@@ -102,8 +102,8 @@ def highest(study: Study, dataset: Dataset) -> tuple[str, Results, dict[str, Any
     """Return the row with the highest top-1 beside the baseline, the scores of all, and of `best_two`."""
     scores = accuracies(study.evaluations, dataset.role)
     ran = {row: entry[PROBE] for row, entry in scores.items() if PROBE in entry}
-    best = max(ran, key=lambda row: (row != BASELINE, ran[row]["top1"]), default=None)
-    return (best, ran, best_two(study.evaluations, dataset.role, PROBE)) if best else None
+    row = metrics.best(study.evaluations, dataset.role)
+    return (row, ran, best_two(study.evaluations, dataset.role, PROBE)) if row else None
 
 
 def tiles(study: Study) -> list[tuple[str, list[tuple[str, str, str, str]]]]:

@@ -42,6 +42,12 @@ def _paired(evaluations: Results, role: str, probe: str, *rows: str) -> tuple[fl
     return paired_interval(first, second, seed=0)
 
 
+def best(evaluations: Results, role: str) -> str | None:
+    """Return the row whose linear probe has the highest top-1, the baseline only if it ran alone; None if none ran."""
+    scores = {row: p[PROBE]["top1"] for row, p in probe_results(evaluations, role).items() if PROBE in p}
+    return max(scores, key=lambda row: (row != BASELINE, scores[row]), default=None)
+
+
 def best_two(evaluations: Results, role: str, probe: str) -> dict[str, Any] | None:
     """Return the rows with the highest top-1, their difference and its 95 % interval on the same test images.
 

@@ -1,6 +1,7 @@
 """How rows were made: what their settings share in sentences, and what differs in a table."""
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,9 +50,20 @@ def summary(rows: Settings) -> tuple[str, dict[str, str]]:
 
 def explained(family: str, name: str) -> str:
     """What a member does: the first line of its file, markdown; its name where there is no such file."""
-    file = plugins.PACKAGE.joinpath(*plugins.FAMILIES[family].split("."), f"{name}.py")
-    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    text = _docstring(family, name)
     return escape(text.partition("\n")[0]) if text else f"{code(name)}."
+
+
+def paper(method: str) -> tuple[str, str] | None:
+    """The name of a method and the address of its paper, from its file's docstring: `Name: ...` and `<https://...>`."""
+    text = _docstring("methods", method)
+    address = re.search(r"<(https://[^>]+)>", text)
+    return (text.partition(":")[0], address[1]) if address else None
+
+
+def _docstring(family: str, name: str) -> str:
+    file = plugins.PACKAGE.joinpath(*plugins.FAMILIES[family].split("."), f"{name}.py")
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "") if file.is_file() else ""
 
 
 def table(rows: Settings) -> Table | None:

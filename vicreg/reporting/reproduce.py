@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,11 +38,10 @@ def overrides(study: Study) -> list[str] | None:
 
     A key that it does not have at all begins with "+", as in Hydra. Where a folder lies on this machine is left out.
     """
-    show = ["git", "show", f"{study.commit}:./params.yaml"]
-    shown = subprocess.run(show, capture_output=True, text=True) if study.commit else None
-    if shown is None or shown.returncode:
+    shown = provenance.git("show", f"{study.commit}:./params.yaml") if study.commit else None
+    if shown is None:
         return None
-    before = dict(_flat(yaml.loads(shown.stdout)))
+    before = dict(_flat(yaml.loads(shown)))
     now = {"study": study.name, "seed": study.seed, "protocol": study.protocol, **study.params}
     return [
         f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"

@@ -9,7 +9,7 @@ from vicreg.reporting import literature
 from vicreg.reporting.curves import PROBE, Curves, terms
 from vicreg.reporting.figures import confusion
 from vicreg.reporting.markdown import Table, code, count, escape, interval, percent, points, table, words
-from vicreg.reporting.metrics import BASELINE, probes_of
+from vicreg.reporting.metrics import BASELINE, best, probes_of
 from vicreg.reporting.study import STATES, Dataset, Results, Study
 
 PAIRS = {"views": "two views", "same": "an image twice", "different": "two images"}
@@ -55,7 +55,8 @@ def overview(metrics: dict[str, Any], form: Callable[..., str] = table) -> str:
     datasets = {key: entry for key, entry in metrics["study"]["datasets"].items() if metrics[key]}  # that have labels
     encoders = metrics[next(iter(datasets))] if datasets else {}
     rows = [[code(encoder), *(_top1(encoder, metrics[key][encoder]) for key in datasets)] for encoder in encoders]
-    return form(["encoder", *(entry["name"] for entry in datasets.values())], rows, "l" + "r" * len(datasets))
+    titles = [f"{entry['name']}, top-1 %" for entry in datasets.values()]
+    return form(["encoder", *titles], rows, "l" + "r" * len(datasets))
 
 
 def _top1(encoder: str, entry: dict[str, Any]) -> str:
@@ -102,14 +103,13 @@ def pair_losses(entries: Results) -> Table:
 
 
 def mistakes(study: Study, dataset: Dataset) -> tuple[str, Table] | None:
-    """Return the row with the highest top-1 on a dataset, and its most frequent mistakes; None where not recorded."""
-    matrices = confusion.matrices(study, dataset)
-    if not matrices:
+    """Return the best row on a dataset, and its most frequent mistakes; None where not recorded."""
+    matrices, row = confusion.matrices(study, dataset), best(study.evaluations, dataset.role)
+    if row not in matrices:
         return None
-    best = confusion.best(study, dataset, matrices)
-    worst = confusion.mistakes(matrices[best], dataset.classes, MISTAKES)
-    rows = [[escape(true), escape(guess), share] for true, guess, share in worst]
-    return (best, Table(["class", "taken for"], {"% of its images": percent}, rows)) if rows else None
+    worst = confusion.mistakes(matrices[row], dataset.classes, MISTAKES)
+    lines = [[escape(true), escape(guess), share] for true, guess, share in worst]
+    return (row, Table(["class", "taken for"], {"% of its images": percent}, lines)) if lines else None
 
 
 def seconds(study: Study) -> Table:

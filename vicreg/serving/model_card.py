@@ -11,7 +11,7 @@ from vicreg.compare.frames import flatten
 from vicreg.data.cifar import NAMES
 from vicreg.evaluation import probe_files
 from vicreg.io import description, plugins
-from vicreg.reporting import literature
+from vicreg.reporting import recipes
 from vicreg.reporting.page import html
 from vicreg.study.paths import study_of
 
@@ -26,7 +26,7 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     environment.loader = PackageLoader("vicreg.serving")
     context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
     context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
-    context["papers"] = literature.CONTENT["papers"]
+    context["paper"] = recipes.paper(recipe["method"]["name"])
     context["settings"] = {key: json.dumps(value) for key, value in flatten(recipe).items()}
     return environment.get_template("model_card.md.j2").render(context | read_report(model, recipe))
 

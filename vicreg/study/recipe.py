@@ -189,10 +189,3 @@ def write(values: Any, path: Path) -> None:
     """Write plain values as YAML; equal values give equal bytes."""
     with atomic.writing(path) as stream:
         stream.write(yaml.dumps(values).encode())
-
-
-def read(path: Path) -> Recipe:
-    """Read a row's recipe; raises ValueError, naming the file, where it is not one."""
-    if not path.is_file():
-        raise ValueError(f"there is no recipe {path}: run `dvc repro recipes`")
-    return Recipe.model_validate(yaml.load(path))

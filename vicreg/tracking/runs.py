@@ -54,9 +54,7 @@ class Run:
             self.flush()
 
     def artifact(self, path: Path | str, folder: str | None = None) -> None:
-        """Copy a file to the run's artifacts; raises FileNotFoundError."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no file {path} to log")
+        """Copy a file to the run's artifacts."""
         with try_or_warn(self.failure):
             self.client.log_artifact(self.id, str(path), folder)
 

@@ -60,7 +60,7 @@ def wave(t: Field) -> Field:
 
 
 def rayed(x: Field, y: Field) -> Field:
-    """Return a texture of eight rays from the center, with values between -1 and 1 or so."""
+    """Return a texture of eight rays from the center, with values between -0.75 and 0.75."""
     a, b, c, d = (x * a + y * b for a, b in EIGHTHS)
     return a * b * c * d / (0.01 + (x * x + y * y) ** 2) * 6
 

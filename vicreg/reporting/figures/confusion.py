@@ -1,6 +1,6 @@
 """Confusion: which class the linear probe takes for which."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from vicreg.data.superclasses import SUPERCLASSES
 from vicreg.reporting.curves import PROBE, probe_results
 from vicreg.reporting.figures.panels import Panel, PanelFigure
+from vicreg.reporting.metrics import best
 from vicreg.reporting.study import Dataset, Study
 
 NUMBERED = 20  # classes up to which a heat map has room for numbers and names
@@ -28,18 +29,12 @@ def by_superclass(study: Study) -> PanelFigure:
     panels = []
     for dataset in study.labeled:
         found = matrices(study, dataset)
-        if found and of_class.keys() == set(dataset.classes):
-            row = best(study, dataset, found)
+        row = best(study.evaluations, dataset.role)
+        if row in found and of_class.keys() == set(dataset.classes):
             belongs = np.eye(len(SUPERCLASSES), dtype=int)[[of_class[name] for name in dataset.classes]]  # (100, 20)
             panels = [_panel(row, belongs.T @ found[row] @ belongs, list(SUPERCLASSES))]
     title = "CIFAR-100: what the linear probe takes each superclass for, % of its test images"
     return PanelFigure(title, panels, "not recorded", height=6.4, size=(7.2, 7.4))
-
-
-def best(study: Study, dataset: Dataset, found: Collection[str]) -> str:
-    """Return the row with the highest top-1 of the linear probe."""
-    results = probe_results(study.evaluations, dataset.role)
-    return max(found, key=lambda row: results[row][PROBE]["top1"])
 
 
 def matrices(study: Study, dataset: Dataset) -> dict[str, np.ndarray]:

@@ -70,7 +70,7 @@ def text_figure(text: str) -> Figure:
     """Return a small figure that says in words why there is nothing to draw."""
     with rc_context(RC):
         figure = Figure(figsize=(6, 1))
-        figure.text(0.02, 0.5, text, va="center")
+        figure.text(0.02, 0.5, text, va="center", wrap=True)
     return figure
 
 
