@@ -153,7 +153,3 @@ def test_an_archive_cut_short_or_that_is_no_file_is_refused(tmp_path: Path, arch
     os.mkfifo(path)
     with pytest.raises(ValueError, match="is not a file"):
         read_archive(path, "cifar10")
-
-
-def test_the_limits_leave_room_for_the_authors_files() -> None:
-    assert cifar_files.MAX_FILE > 155_149_843  # CIFAR-100's train pickle

@@ -11,7 +11,6 @@ from vicreg.data import cifar, cifar_files, source
 from vicreg.data.cifar import recognize
 from vicreg.data.images import Images, canonical_order, fingerprints
 from vicreg.data.sources.local import Local
-from vicreg.data.sources.official import Official
 from vicreg.data.sources.synthetic import Synthetic
 from vicreg.io import plugins
 
@@ -115,10 +114,6 @@ def test_genuine_images_are_recognized_under_any_name(monkeypatch: pytest.Monkey
 def test_drawn_images_are_not_held_against_cifar() -> None:
     drawn = Synthetic(None).load("shapes10", scratch=Path(), fraction=0.001, seed=0)
     assert recognize(drawn, "shapes10") is drawn
-
-
-def test_the_official_source_has_no_parameters() -> None:
-    assert not Official.Params.model_fields
 
 
 def test_joined_datasets_are_one_without_labels_and_without_copies(tmp_path: Path) -> None:

@@ -142,18 +142,6 @@ def test_what_a_class_lacks_for_its_copies_comes_from_others() -> None:
         split_images(images, "report", "primary", fractions=fractions(0.01, 0.01), seed=0)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "role", "sizes", "message"),
-    [
-        ("other", "primary", FULL, "report, standard, primary, transfer"),
-        ("report", "other", FULL, "report, standard, primary, transfer"),
-    ],
-)
-def test_impossible_requests_are_errors(protocol: str, role: str, sizes: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        split_images(sized(50, 10), protocol, role, fractions=sizes, seed=0)
-
-
 def test_what_another_pretraining_saw_tests_no_probe() -> None:
     images = sized(5, 10)
     whole = {"pretrain": 1e-3, "probe": 1e-3}

@@ -193,13 +193,6 @@ def test_a_checkpoint_is_due_after_the_interval(tmp_path: Path) -> None:
     assert store.is_due
 
 
-def test_a_folder_is_named_by_all_that_shapes_the_run(tmp_path: Path) -> None:
-    keys: list[Any] = [{"seed": 0}, {"seed": 1}, {"seed": 0, "lr": 1e-5}, {"seed": {"a": 0}}]
-    assert len({RunStore(tmp_path, "x", key).folder for key in keys}) == len(keys)
-    one, other = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
-    assert RunStore(tmp_path, "x", one).folder == RunStore(tmp_path, "x", other).folder
-
-
 def test_where_a_process_goes_on_is_recorded(tmp_path: Path) -> None:
     store, _ = saved(tmp_path, [], epochs=2)
     store.mark_resume(None)

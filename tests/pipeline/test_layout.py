@@ -1,8 +1,6 @@
 """The house: rooms that import downwards only, functions of few parameters, a pipeline without lists of code."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,12 +97,6 @@ def test_the_pipeline_names_no_file_of_code() -> None:
     }
     assert {name for name, deps in code.items() if deps} == {"recipes"}
     assert len(text.splitlines()) <= 260
-
-
-def test_data_stages_start_without_torch() -> None:
-    for stage in ("download", "split"):
-        code = f"import stages.{stage}, sys; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
-        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0, stage
 
 
 def test_uv_run_does_not_compile_the_environment() -> None:

@@ -205,16 +205,6 @@ def test_a_folder_that_lacks_something_fails_before_anything_is_evaluated(study,
     assert not study.result("transfer-random").exists()
 
 
-def test_a_failed_stage_ends_with_an_error_code_and_one_message(study, tmp_path, monkeypatch, capsys):
-    from stages import run
-
-    configure(study, voc07=tmp_path / "nowhere")
-    monkeypatch.setattr("sys.argv", ["stages.transfer", "random"])
-    with pytest.raises(SystemExit) as error:
-        run(transfer.main)
-    assert error.value.code == 1 and "error: VOC07: is missing: " in capsys.readouterr().err
-
-
 def test_a_row_that_did_not_run_says_so(study):
     assert result(study, "left_out") == {"encoder": "left_out", "not_run": "no weights"}
 

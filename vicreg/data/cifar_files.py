@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pooch
 
-from vicreg.data.download import checksum
 from vicreg.data.images import Images
 from vicreg.io.errors import reason
 
@@ -65,7 +65,7 @@ def read_archive(path: Path, dataset: str) -> Images:
             while stream.read(1 << 16):  # to the end, where gzip keeps the checksum
                 pass
     except Exception as error:  # of damaged archives gzip and tarfile raise errors of a dozen kinds
-        other = "" if checksum(path) == layout.md5 else f"; its MD5 is not the authors' {layout.md5}"
+        other = "" if pooch.file_hash(str(path), "md5") == layout.md5 else f"; its MD5 is not the authors' {layout.md5}"
         raise ValueError(f"{path} is not a whole .tar.gz archive ({reason(error)}){other}; fetch it again") from None
     return _assemble(files, layout, dataset, path)
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import ClassVar
 
+import pooch
+
 from vicreg.data.cifar_files import LAYOUTS, read_archive
-from vicreg.data.download import fetch
 from vicreg.data.images import Images
 from vicreg.data.source import Source
-
-ALTERNATIVE = "Without a network, fetch {url} elsewhere, put it in a folder and set `source: local` with that `folder`."
 
 
 class Official(Source):
@@ -18,7 +17,13 @@ class Official(Source):
     ADDRESS: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/"
 
     def load(self, dataset: str, *, scratch: Path, fraction: float, seed: int) -> Images:
-        """A cut-off download stays in `scratch` (`.part`); the next call goes on with it."""
+        """Raises ConnectionError that says what else to do where the archive, or another one, does not arrive."""
         layout, url = LAYOUTS[dataset], self.ADDRESS + LAYOUTS[dataset].archive
-        archive = fetch(url, scratch / layout.archive, md5=layout.md5, alternative=ALTERNATIVE.format(url=url))
-        return read_archive(archive, dataset)
+        try:
+            archive = pooch.retrieve(url, f"md5:{layout.md5}", layout.archive, scratch, progressbar=True)
+        except (OSError, ValueError) as error:  # what requests raises, and pooch for another MD5
+            raise ConnectionError(
+                f"could not download {url}: {error}. Without a network, fetch it elsewhere, put it in a folder and set "
+                "`source: local` with that `folder`."
+            ) from error
+        return read_archive(Path(archive), dataset)
