@@ -177,6 +177,13 @@ def test_pairs_name_the_term_of_each_method():
     assert {"two views", "a invariance 0.100", "b distance 0.100"} <= set(texts)
 
 
+def test_small_views_are_enlarged_pixel_by_pixel():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    views = sample_views(pixels, Policy(scale_min=0.5, sizes=((0.0, 16), (0.6, 24))), 1)
+    assert views.shape == (3, 4, 32, 32, 3)
+    assert np.array_equal(views, views[:, :, ::2, ::2].repeat(2, axis=2).repeat(2, axis=3))
+
+
 def test_sample_views_depend_on_the_seed_alone():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     policy = Policy(scale_min=0.2, flip=0.5)

@@ -25,6 +25,8 @@ def replaced(page: str, study: str, metrics: dict[str, Any]) -> str:
     ("page", "study"),
     [
         ("README.md", "cifar"),
+        ("README.md", "cifar_laptop"),
+        ("docs/results.md", "cifar_laptop"),
         ("docs/results.md", "cifar"),
         ("docs/results.md", "cifar_small"),
         ("docs/results.md", "cifar_methods"),

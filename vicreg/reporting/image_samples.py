@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import interpolate
 
 from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
@@ -81,11 +82,14 @@ def policies(study: Study) -> dict[str, Policy]:
 
 
 def sample_views(pixels: np.ndarray, policy: Policy, seed: int, draws: int = 2) -> np.ndarray:
-    """Return (M, 2 * draws, H, W, 3) uint8: first and second view, `draws` times, of M uint8 images."""
+    """Return (M, 2 * draws, H, W, 3) uint8: first and second view, `draws` times, of M uint8 images (M, H, W, 3).
+
+    They are those of the training's beginning; views of another size than the images are enlarged pixel by pixel.
+    """
     images, count = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), len(pixels)
     batch = Batch(images, torch.arange(count), slice(0, count), count, policy, torch.Generator().manual_seed(seed))
-    views = torch.cat([batch.views(2).unflatten(0, (2, -1)) for _ in range(draws)])  # (2 * draws, M, 3, H, W)
-    return (views * 255).round().to(torch.uint8).permute(1, 0, 3, 4, 2).numpy()
+    views = torch.cat([interpolate(batch.views(2), images.shape[2:]) for _ in range(draws)])  # nearest pixels
+    return (views * 255).round().to(torch.uint8).unflatten(0, (2 * draws, -1)).permute(1, 0, 3, 4, 2).numpy()
 
 
 def _sample(images: Images, position: int, note: str = "", same_class: bool = True) -> Sample:
