@@ -9,6 +9,7 @@ import study_fakes as fakes
 
 from vicreg.reporting import content, recipes, reproduce
 from vicreg.reporting.metrics import metrics
+from vicreg.reporting.page.html import say
 
 LARS = {"name": "lars", "base_lr": 0.3, "momentum": 0.9}
 POLICIES = {
@@ -125,3 +126,10 @@ def test_an_unknown_commit_is_admitted(commit: str, known: str | None, sentence:
     report = fakes.study(commit=known)
     assert reproduce.overrides(report) is None
     assert sentence in content.document(report)
+
+
+def test_a_network_is_told_by_its_depth_or_by_the_blocks_that_it_has_instead() -> None:
+    backbone = {"name": "resnet", "depth": 18, "blocks": None, "width": 48}
+    assert say("part_backbone", backbone) == "`resnet` of 18 layers of width 48"
+    told = say("part_backbone", backbone | {"blocks": [1, 1, 2, 1]})
+    assert told == "`resnet` with stages of 1, 1, 2, 1 blocks of width 48"
