@@ -99,7 +99,7 @@ def refused(*arguments: object) -> str:
 
 def test_embed_gives_representations_bit_for_bit(study):
     said = vicreg("embed", "../pictures", "--encoder", "cifar_aug", "--out", "found.npz", "--device", "cpu")
-    found = np.load("found.npz")
+    found = load_arrays(Path("found.npz"))
     file = Path("models/embedded/cifar_aug.safetensors")
     expected = extract_features(builders.load_encoder(file), PIXELS, CPU)
     assert np.array_equal(found["features"], expected) and found["features"].dtype == np.float32
@@ -113,13 +113,13 @@ def test_embed_takes_an_encoder_by_its_path(study, monkeypatch):
     file = (study / "models/embedded/random.safetensors").absolute()
     monkeypatch.chdir(study.parent)
     vicreg("embed", "pictures", "-e", file)
-    assert json.loads(str(np.load("features.npz")["description"]))["row"] == "random"
+    assert json.loads(str(load_arrays(Path("features.npz"))["description"]))["row"] == "random"
 
 
 def test_embed_names_what_it_passed_over(study):
     (study.parent / "pictures" / "notes.txt").write_text("no image")
     assert "passed over 1 of its files: notes.txt (it is no image" in vicreg("embed", "../pictures")
-    assert len(np.load("features.npz")["files"]) == 40
+    assert len(load_arrays(Path("features.npz"))["files"]) == 40
 
 
 def test_embed_says_what_is_wrong_with_a_folder(study):
@@ -219,7 +219,7 @@ def test_a_terminal_shows_a_table_whose_bars_are_as_long_as_the_probabilities():
 
 def test_embed_takes_single_images(study):
     vicreg("embed", "../pictures/00003.png", "../pictures/00007.png", "--device", "cpu")
-    found = np.load("features.npz")
+    found = load_arrays(Path("features.npz"))
     assert found["files"].tolist() == ["../pictures/00003.png", "../pictures/00007.png"]
     expected = extract_features(builders.load_encoder(Path("models/embedded/cifar_aug.safetensors")), PIXELS, CPU)
     np.testing.assert_allclose(found["features"], expected[[3, 7]], atol=1e-5)
@@ -392,7 +392,7 @@ def test_embed_and_predict_agree_with_the_stages(finished_study: Repository, tmp
     tested = images.load(paths.data("primary")).subset(split["primary/probe_test"])
     save_pictures(tested.pixels, tmp_path / "pictures")
     vicreg("embed", tmp_path / "pictures", "--out", tmp_path / "found.npz", "--device", "cpu")
-    assert np.array_equal(np.load(tmp_path / "found.npz")["features"], features["probe_test"])
+    assert np.array_equal(load_arrays(tmp_path / "found.npz")["features"], features["probe_test"])
     files = sorted((tmp_path / "pictures").iterdir())
     said = vicreg("predict", *files, "--top", "1", "--dataset", "primary")
     named = re.findall(r"^ +[\d.]+ %  (.+)$", said, re.MULTILINE)

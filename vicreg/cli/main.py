@@ -68,7 +68,6 @@ def start(
     ] = False,
 ) -> None:
     """Options of all commands."""
-    gc.set_threshold(100_000)  # importing torch makes so many objects that collecting takes a seventh of its time
 
 
 @app.command()
@@ -313,3 +312,9 @@ def sweep(
         title = f"{scores['dataset'].iloc[0]}: {encoder} in the study {study} while it learns"
         sweeps.write_online(scores, settings, title, out)
     typer.echo(f"{out}.svg, .png, .md and .csv: {', '.join(names)}")
+
+
+def main() -> None:
+    """Run the program `vicreg`."""
+    gc.set_threshold(100_000)  # importing torch makes so many objects that collecting takes a seventh of its time
+    app()
