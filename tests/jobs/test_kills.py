@@ -159,9 +159,15 @@ def check(repository: Repository, undisturbed: Repository, revision: str) -> Non
     from mlflow import MlflowClient
 
     assert weights(repository, revision) == weights(undisturbed, "HEAD")
-    [run] = [run for run in repository.tracked_runs() if run.data.tags["stage"] == "pretrain"]
-    [before] = [run for run in undisturbed.tracked_runs() if run.data.tags["stage"] == "pretrain"]
-    assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", before.data.metrics["loss"])
+
+    def tracked(of: Repository) -> Any:
+        [run] = [run for run in of.tracked_runs() if run.data.tags["stage"] == "pretrain"]
+        return run
+
+    # an experiment whose DVC lived on may be done while the next one opens the finished run once more
+    wait_for(lambda: tracked(repository).info.status == "FINISHED", 120, "the end of the run")
+    run = tracked(repository)
+    assert run.data.metrics["loss"] == tracked(undisturbed).data.metrics["loss"]
     client = MlflowClient(f"sqlite:///{repository.folder}/mlflow.db")
     for metric, epochs in (("loss", EPOCHS), ("online/top1", LOOKED_AT)):
         assert [entry.step for entry in client.get_metric_history(run.info.run_id, metric)] == list(epochs)
