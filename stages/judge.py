@@ -8,6 +8,7 @@ from vicreg.engine import devices
 from vicreg.evaluation import depth, few_labels
 from vicreg.evaluation.features import SUBSETS, load_by_role
 from vicreg.io.arrays import load_arrays
+from vicreg.nn.encoder import Encoder
 from vicreg.study.builders import load_method
 
 
@@ -20,7 +21,7 @@ def main(row: str) -> None:
         split, datasets = load_arrays(files.split), dict[str, Any]()
         for role, features in known.items():
             method, stages = load_method(files.model(row)), []
-            if method.representation is method.encoder:  # of one network on the whole image, not of patches
+            if type(method.representation) is Encoder:  # and no form of it that sees patches or other colors
                 pixels, subsets = images.load(files.data(role)).pixels, [split[f"{role}/{name}"] for name in SUBSETS]
                 stages = depth.stage_features(method.encoder, pixels, device, subsets)
             by_stage = depth.evaluate(stages, features, options["linear"], seed=options["seed"], device=device)

@@ -1,6 +1,7 @@
 """pretrain: a row's recipe -> models/<study>/<row>.safetensors, and the history of its training."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def main(row: str) -> None:
         with timed(f"pretrain-{row}", devices.device_name(device)):
             save_without_training(what)
         return
+    if what.threads != "auto":
+        os.environ["OMP_NUM_THREADS"] = str(what.threads)  # which torchrun's processes inherit, and `processor` tells
     devices.set_threads(what.threads, log)
     if distributed.started_by_torchrun():
         with distributed.process_group(device) as own:

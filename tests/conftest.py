@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -29,6 +30,8 @@ TINY: dict[str, Any] = {
 }
 
 
+for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_", "VICREG_"))]:
+    del os.environ[name]
 os.environ["OMP_NUM_THREADS"] = "1"  # as commands have it: several would give other last bits, and slow each other
 NOBODYS_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
 COSTLY = ("undisturbed", "finished_study")  # fixtures that take a minute or more
@@ -82,6 +85,9 @@ class Repository:
 
     def dvc(self, *args: str, fails: bool = False) -> str:
         return self.run(sys.executable, "-m", "dvc", *args, fails=fails)
+
+    def vicreg(self, *args: str) -> str:
+        return self.run(sys.executable, "-c", "from vicreg.cli.main import app; app()", *args)
 
     def git(self, *args: str) -> str:
         return self.run("git", *args)
@@ -169,6 +175,13 @@ def bucket() -> Iterator[str]:
     urllib.request.urlopen(urllib.request.Request(f"{address}/share", method="PUT")).close()
     yield address
     server.stop()
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def clone(repository: Repository, folder: Path) -> Repository:

@@ -132,6 +132,7 @@ def study(
         "neighbors": {row: neighbors(len(classes)) if row in ran else missing for row in scores},
         "seconds": [{"stage": "pretrain-x", "seconds": 2.5, "device": "cpu: X"}],
         "versions": {"python": "3.11.0"},
+        "evaluated_by": {"features": "c0de"},
         "commit": "abc1234",
     }
     if unlabeled:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
 from vicreg.backbones import resnet
 from vicreg.engine import distributed, optimizers
@@ -17,12 +18,12 @@ from vicreg.engine.loader import Loader
 from vicreg.engine.loop import LoopConfig, train
 from vicreg.engine.train_state import TrainState
 from vicreg.io import plugins, yaml
-from vicreg.methods import vicreg
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
+WRITTEN = yaml.load(ROOT / "params.yaml")["methods"]
 POLICY = Policy(scale_min=0.2, flip=0.5, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur=(1, 0))
 SIZES = {
     "projector_width": 8,
@@ -48,8 +49,18 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # of methods: a member and 
 }
 
 
+class Cut(Exception):
+    """Stands in for whatever ends a process."""
+
+
 def pixels(n: int = 50, side: int = 32, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+def batch(n: int, side: int = 32, policy: Policy = POLICY, first: int = 0) -> Batch:
+    """The first step's images, numbered from `first` on."""
+    images = torch.from_numpy(pixels(n, side)).permute(0, 3, 1, 2)
+    return Batch(images, torch.arange(n) + first, slice(0, n), n, policy, generator())
 
 
 def encoder(width: int = 2) -> Encoder:
@@ -65,9 +76,9 @@ def member_params(name: str, **changes: Any) -> Any:
     """Parameters of a method: as `params`, and as params.yaml has them where there is no default."""
     name, own = VARIANTS.get(name, (name, {}))
     section = plugins.member_class("methods", name, Method).Params
-    written = yaml.load(ROOT / "params.yaml")["methods"].get(name, {})
     required = {key for key, field in section.model_fields.items() if field.is_required()} - SIZES.keys()
-    return params(section, **({key: written[key] for key in required & written.keys()} | own | changes))
+    written = {key: value for key, value in WRITTEN.get(name, {}).items() if key in required}
+    return params(section, **(written | own | changes))
 
 
 def method(name: str = "vicreg", width: int = 2, num_images: int = 50, seed: int = 0, **changes: Any) -> Any:
@@ -78,10 +89,6 @@ def method(name: str = "vicreg", width: int = 2, num_images: int = 50, seed: int
         made = member(encoder(width), member_params(name, **changes), num_images=num_images)
         made.initialize()
     return made
-
-
-def vicreg_method(**changes: Any) -> vicreg.VICReg:
-    return method("vicreg", **changes)
 
 
 def optimizer(name: str = "adamw", lr: float = 0.01, weight_decay: float = 1e-4) -> optimizers.Optimizer:

@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+import tiny
 import torch
 from scipy import stats
 from torch import Tensor
@@ -40,19 +41,15 @@ def changed(policy: Policy, **changes: Any) -> Policy:
     return Policy.model_validate(policy.model_dump() | changes)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def draw(n: int, policy: Policy, view: int = 0, generator: torch.Generator | None = None) -> Any:
     """Draw for images of 32 x 32 pixels; not typed, because here every operator in question is on."""
-    return sample(n, (32, 32), policy, view, generator or seeded())
+    return sample(n, (32, 32), policy, view, generator or tiny.generator())
 
 
 def random_images(n: int, height: int = 32, width: int = 32) -> Tensor:
     """Half noise, half smooth, and some that are gray, black, white or of pure colors."""
-    images = torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=seeded(n))
-    smooth = torch.rand((n, 3, 4, 4), generator=seeded(n + 1))
+    images = torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=tiny.generator(n))
+    smooth = torch.rand((n, 3, 4, 4), generator=tiny.generator(n + 1))
     smooth = torch.nn.functional.interpolate(smooth, size=(height, width), mode="bilinear")
     images[::2] = (smooth[::2] * 255).byte()
     images[3] = images[3, :1]
@@ -98,7 +95,7 @@ def view_by_torchvision(image: Tensor, drawn: Any, i: int, policy: Policy) -> Te
 def test_a_crop_equals_resized_crop(interpolation, size):
     images = random_images(100, *size)
     policy = Policy(scale_min=0.02, interpolation=interpolation)
-    boxes = sample_boxes(len(images), size, policy, seeded())
+    boxes = sample_boxes(len(images), size, policy, tiny.generator())
     x = images / 255
     theirs = torch.stack(
         [crop_by_torchvision(image, box.tolist(), interpolation) for image, box in zip(x, boxes, strict=True)]
@@ -110,7 +107,7 @@ def test_a_crop_equals_resized_crop(interpolation, size):
 @pytest.mark.parametrize("side", [7, 18, 40])
 def test_a_view_of_another_size_equals_resized_crop(interpolation, side):
     images = random_images(60, 32, 32)
-    boxes = sample_boxes(60, (32, 32), Policy(scale_min=0.05), seeded())  # some shrink, some grow
+    boxes = sample_boxes(60, (32, 32), Policy(scale_min=0.05), tiny.generator())  # some shrink, some grow
     x = images / 255
     pairs = zip(x, boxes, strict=True)
     theirs = torch.stack([crop_by_torchvision(image, box.tolist(), interpolation, side) for image, box in pairs])
@@ -148,7 +145,7 @@ def test_an_unknown_interpolation_is_an_error():
 )
 def test_a_color_operator_equals_torchvisions(ours, theirs, low, high):
     x = random_images(150) / 255
-    factors = torch.rand(len(x), generator=seeded()) * (high - low) + low
+    factors = torch.rand(len(x), generator=tiny.generator()) * (high - low) + low
     factors[:3] = torch.tensor([low, (low + high) / 2, high])
     close(ours(x, factors), one_by_one(theirs, x, factors))
 
@@ -169,7 +166,7 @@ def test_grayscale_equals_torchvisions():
 @pytest.mark.parametrize("kernel", [1, 3, 5, 23])
 def test_blur_equals_torchvisions_gaussian_blur(kernel):
     x = random_images(60, 24, 32) / 255
-    sigma = torch.rand(len(x), generator=seeded()) * 1.9 + 0.1
+    sigma = torch.rand(len(x), generator=tiny.generator()) * 1.9 + 0.1
     theirs = one_by_one(lambda image, s: F.gaussian_blur(image, [kernel, kernel], [s, s]), x, sigma)
     close(operators.blur(x, sigma, kernel), theirs)
 
@@ -222,26 +219,26 @@ def test_operators_work_alone(path, policy):
 
 def test_a_policy_that_is_off_gives_the_images(path):
     images = random_images(20)
-    assert torch.equal(make_views(images, Policy(), seeded()), (images / 255).repeat(2, 1, 1, 1))
+    assert torch.equal(make_views(images, Policy(), tiny.generator()), (images / 255).repeat(2, 1, 1, 1))
 
 
 def test_jitter_without_strength_gives_the_images(path):
     images = random_images(20)
-    assert torch.equal(make_views(images, Policy(jitter=1.0), seeded()), (images / 255).repeat(2, 1, 1, 1))
+    assert torch.equal(make_views(images, Policy(jitter=1.0), tiny.generator()), (images / 255).repeat(2, 1, 1, 1))
 
 
 def test_a_policy_that_is_off_draws_nothing():
-    generator = seeded()
+    generator = tiny.generator()
     drawn = draw(8, Policy(), 0, generator)
     assert drawn == ViewParams()
-    assert torch.equal(generator.get_state(), seeded().get_state())
+    assert torch.equal(generator.get_state(), tiny.generator().get_state())
 
 
 def test_first_views_come_first_and_each_has_its_own_draws():
     images = random_images(30)
     policy = changed(ALL_ON, jitter=0.0, solarize=(0.0, 1.0), blur=(0.0, 0.0))
-    both = make_views(images, policy, seeded())
-    generator = seeded()
+    both = make_views(images, policy, tiny.generator())
+    generator = tiny.generator()
     drawn = [draw(len(images), policy, view, generator) for view in (0, 1)]
     assert torch.equal(both, torch.cat([apply(images, d, policy) for d in drawn]))
     assert not torch.equal(drawn[0].box, drawn[1].box)
@@ -250,29 +247,29 @@ def test_first_views_come_first_and_each_has_its_own_draws():
 def test_channels_last_images_give_the_same_views(path):
     images = random_images(20)
     last = images.contiguous(memory_format=torch.channels_last)
-    close(make_views(last, ALL_ON, seeded()), make_views(images, ALL_ON, seeded()))
+    close(make_views(last, ALL_ON, tiny.generator()), make_views(images, ALL_ON, tiny.generator()))
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_small_batches_are_batches(path, n):
-    assert make_views(random_images(20)[:n], ALL_ON, seeded()).shape == (2 * n, 3, 32, 32)
+    assert make_views(random_images(20)[:n], ALL_ON, tiny.generator()).shape == (2 * n, 3, 32, 32)
 
 
 def test_the_images_stay_as_they_are(path):
     images = random_images(20)
     before = images.clone()
-    make_views(images, ALL_ON, seeded())
+    make_views(images, ALL_ON, tiny.generator())
     assert torch.equal(images, before)
 
 
 def test_the_generator_is_the_only_randomness():
     images, untouched = random_images(20), torch.get_rng_state()
-    generator = seeded(1)
+    generator = tiny.generator(1)
     first, second = make_views(images, ALL_ON, generator), make_views(images, ALL_ON, generator)
     assert torch.equal(torch.get_rng_state(), untouched)
     assert not torch.equal(first, second)
     torch.manual_seed(99)
-    again = seeded(1)
+    again = tiny.generator(1)
     assert torch.equal(make_views(images, ALL_ON, again), first)
     assert torch.equal(make_views(images, ALL_ON, again), second)
 
@@ -328,7 +325,7 @@ def boxes_by_torchvision(n: int, size: tuple[int, int], policy: Policy) -> Tenso
 def test_crops_are_distributed_as_torchvisions(size, scale_min):
     policy = Policy(scale_min=scale_min)
     theirs = boxes_by_torchvision(4000, size, policy)
-    ours = sample_boxes(MANY, size, policy, seeded())
+    ours = sample_boxes(MANY, size, policy, tiny.generator())
     for column in range(4):
         assert same_distribution(ours[:, column], theirs[:, column])
     assert same_distribution(ours[:, 2] * ours[:, 3], theirs[:, 2] * theirs[:, 3])
@@ -336,7 +333,7 @@ def test_crops_are_distributed_as_torchvisions(size, scale_min):
 
 
 def test_crops_lie_inside_the_image():
-    box = sample_boxes(MANY, (24, 40), Policy(scale_min=0.01), seeded())
+    box = sample_boxes(MANY, (24, 40), Policy(scale_min=0.01), tiny.generator())
     assert (box[:, :2] >= 0).all() and (box[:, 2:] > 0).all()
     assert (box[:, :2] + box[:, 2:] <= torch.tensor([24, 40])).all()
 
@@ -344,12 +341,12 @@ def test_crops_lie_inside_the_image():
 @pytest.mark.parametrize("size", [(20, 64), (64, 20), (31, 33)])
 def test_where_no_candidate_fits_the_crop_is_central(size):
     policy = Policy.model_construct(scale_min=1.5, scale_max=2.0)
-    assert torch.equal(sample_boxes(3, size, policy, seeded()), boxes_by_torchvision(3, size, policy))
+    assert torch.equal(sample_boxes(3, size, policy, tiny.generator()), boxes_by_torchvision(3, size, policy))
 
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_operators_apply_at_their_rates(view):
-    drawn = draw(MANY, ALL_ON, view, seeded(view))
+    drawn = draw(MANY, ALL_ON, view, tiny.generator(view))
     assert has_rate(drawn.flip, ALL_ON.flip)
     assert has_rate(drawn.jitter, ALL_ON.jitter)
     assert has_rate(drawn.grayscale, ALL_ON.grayscale)
@@ -397,14 +394,14 @@ def batch_of(images: Tensor, rows: slice, generator: torch.Generator) -> Batch:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_views_of_a_part_of_a_batch_are_those_of_the_whole(path, count):
     images = random_images(20)
-    whole = batch_of(images, slice(0, 20), seeded()).views(count).view(count, 20, 3, 32, 32)
+    whole = batch_of(images, slice(0, 20), tiny.generator()).views(count).view(count, 20, 3, 32, 32)
     for rows in (slice(0, 10), slice(10, 20), slice(5, 6)):
-        part = batch_of(images, rows, seeded()).views(count)
+        part = batch_of(images, rows, tiny.generator()).views(count)
         close(part.view(count, -1, 3, 32, 32), whole[:, rows])
 
 
 def test_numbers_of_a_part_of_a_batch_are_those_of_the_whole():
-    images, generators = random_images(20), [seeded(), seeded()]
+    images, generators = random_images(20), [tiny.generator(), tiny.generator()]
     whole, part = (batch_of(images, rows, g) for rows, g in zip((slice(0, 20), slice(8, 12)), generators, strict=True))
     for shape in ((), (3,), (2, 5)):
         numbers = whole.rand(*shape)
@@ -417,14 +414,14 @@ def test_numbers_of_a_part_of_a_batch_are_those_of_the_whole():
 
 def test_views_by_another_policy():
     images = random_images(20)
-    batch = batch_of(images, slice(0, 20), seeded())
+    batch = batch_of(images, slice(0, 20), tiny.generator())
     assert torch.equal(batch.views(1, policy=Policy()), images / 255)
 
 
 def test_the_third_view_is_drawn_as_the_first():
     images = random_images(20)
     policy = Policy(solarize=(1.0, 0.0), solarize_threshold=0.0)
-    first, second, third = make_views(images, policy, seeded(), count=3).chunk(3)
+    first, second, third = make_views(images, policy, tiny.generator(), count=3).chunk(3)
     assert torch.equal(second, images / 255) and torch.equal(first, third) and not torch.equal(first, second)
 
 
@@ -461,7 +458,7 @@ def test_views_grow_with_the_training() -> None:
     images, n = random_images(10), 10
 
     def views(policy: Policy, progress: float, **options: Any) -> Tensor:
-        batch = Batch(images, torch.arange(n), slice(0, n), n, policy, seeded(), progress=progress)
+        batch = Batch(images, torch.arange(n), slice(0, n), n, policy, tiny.generator(), progress=progress)
         return batch.views(2, **options)
 
     plain = policy.model_copy(update={"sizes": ()})

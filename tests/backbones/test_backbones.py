@@ -14,7 +14,6 @@ from vicreg.backbones.revnet import ReversibleUnit, RevNet, Transition
 from vicreg.backbones.vgg19 import VGG19
 from vicreg.io import plugins
 from vicreg.methods import cmc, cpc
-from vicreg.methods.rotation import Rotation
 from vicreg.methods.vicreg import VICReg
 from vicreg.nn.backbone import Backbone
 from vicreg.nn.encoder import Encoder
@@ -49,13 +48,17 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=tiny.generator(seed))
 
 
+def is_staged(name: str) -> bool:
+    return issubclass(plugins.member_class("backbones", VARIANTS.get(name, (name, {}))[0], Backbone), StagedBackbone)
+
+
 every = pytest.mark.parametrize("name", NAMES)
-staged = pytest.mark.parametrize("name", [name for name in NAMES if isinstance(built(name), StagedBackbone)])
+staged = pytest.mark.parametrize("name", [name for name in NAMES if is_staged(name)])
 modes = pytest.mark.parametrize("training", [True, False])
 
 
 @every
-@pytest.mark.parametrize("size", [(32, 32), (48, 40), (9, 12)])
+@pytest.mark.parametrize("size", [(48, 40), (9, 12)])
 def test_representations_are_finite_and_of_one_shape(name: str, size: tuple[int, int]) -> None:
     backbone = built(name).eval()
     x = torch.randn(3, 3, *size)
@@ -104,9 +107,8 @@ def test_a_backbone_computes_in_float64(name: str) -> None:
 
 
 @every
-@pytest.mark.parametrize("method", [VICReg, Rotation])
-def test_a_backbone_trains(name: str, method: Any) -> None:
-    made = method(Encoder(built(name)), tiny.member_params(method.__name__.lower()), num_images=48)
+def test_a_backbone_trains(name: str) -> None:
+    made = VICReg(Encoder(built(name)), tiny.member_params("vicreg"), num_images=48)
     made.initialize()
     before = {key: value.clone() for key, value in made.encoder.named_parameters()}
     records = tiny.run(tiny.state(made, lr=0.003), tiny.loader(tiny.pixels(48)), tiny.config(1))
@@ -197,36 +199,11 @@ def test_a_size_of_its_own_is_a_linear_layer_after_the_pooling(name: str) -> Non
 # --- Numbers of parameters -----------------------------------------------------------------------------------------
 
 PARAMETERS: dict[tuple[type[StagedBackbone], tuple[Any, ...]], dict[int, int]] = {  # by width; without a linear layer
-    (ResNet, ()): {
-        16: 700_176,
-        32: 2_795_040,
-        48: 6_284_592,
-        64: 11_168_832,
-        128: 44_652_672,
-        192: 100_451_520,
-        256: 178_565_376,
-    },
-    (ResNet, (("version", 2),)): {
-        16: 699_728,
-        32: 2_794_144,
-        48: 6_283_248,
-        64: 11_167_040,
-        128: 44_649_088,
-        192: 100_446_144,
-        256: 178_558_208,
-    },
-    (RevNet, ()): {
-        16: 197_488,
-        32: 786_656,
-        48: 1_767_504,
-        64: 3_140_032,
-        96: 7_060_128,
-        128: 12_546_944,
-        192: 28_220_736,
-        256: 50_161_408,
-    },
-    (VGG19, ()): {16: 1_254_256, 32: 5_010_656, 48: 11_269_200, 64: 20_029_888},
-    (VGG19, (("fully_connected", True),)): {16: 2_438_000, 32: 9_737_440, 48: 21_898_320, 64: 38_920_640},
+    (ResNet, ()): {16: 700_176, 48: 6_284_592, 64: 11_168_832},
+    (ResNet, (("version", 2),)): {16: 699_728, 48: 6_283_248, 64: 11_167_040},
+    (RevNet, ()): {16: 197_488, 48: 1_767_504, 64: 3_140_032},
+    (VGG19, ()): {16: 1_254_256, 48: 11_269_200, 64: 20_029_888},
+    (VGG19, (("fully_connected", True),)): {16: 2_438_000, 48: 21_898_320, 64: 38_920_640},
 }
 
 

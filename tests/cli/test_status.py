@@ -1,13 +1,11 @@
 """`vicreg status` says in words what DVC and git say of a repository."""
 
-import sys
 from pathlib import Path
 
 from conftest import Repository, change
 
 from vicreg.cli import status
 
-STATUS = (sys.executable, "-c", "from vicreg.cli.main import app; app()", "status")
 ROWS = ["random", "cifar_aug"]
 
 
@@ -28,14 +26,14 @@ def test_what_dvc_says_becomes_words() -> None:
 
 def test_of_a_new_clone_everything_would_run(tiny_repository: Repository, tmp_path: Path) -> None:
     copy = tiny_repository.copy(tmp_path / "repository")
-    said = copy.run(*STATUS)
+    said = copy.vicreg("status")
     assert said.startswith("Study embedded; rows random, imagenet_aug, cifar_aug, resnet50_paper.\n"), said
     assert "pretrain (all rows)" in said and "report" in said and "judge" not in said
     assert "last commit" not in said
     change(copy.folder / "params.yaml", "aug.scale_min", 0.4)
-    said = copy.run(*STATUS)
+    said = copy.vicreg("status")
     assert "Not as in the last commit: params.yaml.\n" in said and said.endswith(f"{status.BACK}\n")
     change(copy.folder / "params.yaml", "study", "nope")
-    said = copy.run(*STATUS)
+    said = copy.vicreg("status")
     assert said.startswith("`uv run dvc repro` would fail: ") and "study = 'nope': allowed are" in said
     assert said.endswith(f"{status.BACK}\n")

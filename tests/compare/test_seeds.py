@@ -140,7 +140,12 @@ def test_what_is_not_known_to_be_the_same_is_told() -> None:
     assert ["The parameters of s0 are not known" in said for said in told(reports_of(None, known))] == [True]
     reports = reports_of(known, known)
     reports[1].facts["commit"] = "0123456789"
-    assert ["different commits" in said for said in told(reports)] == [True]
+    assert ["different code" in said for said in told(reports)] == [True]
+    for report in reports:
+        report.facts["evaluated_by"] = {"features": "c0de"}
+    assert ["different code" in said for said in told(reports)] == [False]
+    reports[1].facts["evaluated_by"] = {"features": "0ther"}
+    assert ["different code" in said for said in told(reports)] == [True]
 
 
 def told(reports: list[Report]) -> list[str]:
@@ -201,7 +206,7 @@ def test_the_figure_shows_the_mean_and_repeats_itself() -> None:
 
 def test_drawn_pictures_are_told() -> None:
     for seed in (0, 1):
-        written(f"s{seed}", seed, source="embedded")
+        written(f"s{seed}", seed, source="synthetic")
     seeds("s0", "s1", "--out", "out")
     assert "Drawn pictures, not CIFAR" in Path("out.md").read_text(encoding="utf-8")
 
@@ -238,6 +243,5 @@ def test_other_images_other_encoders_and_no_seed_are_refused() -> None:
     Path("images", "metrics.json").write_text(json.dumps(report), encoding="utf-8")
     assert "images/metrics.json does not tell its seed" in seeds("a", "images", "--out", "x", status=1)
     written("b", 1)
-    assert "no folder" in seeds("a", "b", "--out", ".", status=1)
+    assert "is a folder" in seeds("a", "b", "--out", ".", status=1)
     assert "one seed has no spread" in seeds("a", "--out", "x", status=1)
-    assert "without an ending" in seeds("a", "b", "--out", "x.md", status=1)

@@ -182,7 +182,7 @@ def test_committed_reports_are_read():
 def test_what_makes_the_numbers_no_comparison_is_said(tmp_path):
     plain = report(random=0.3)
     drawn, reseeded, others, elsewhere = (report(random=0.3) for _ in range(4))
-    drawn["study"]["source"] = "embedded"
+    drawn["study"]["source"] = "synthetic"
     reseeded["study"]["seed"] = 1
     others["study"]["datasets"]["cifar10"]["fingerprints"]["test"] = "c"
     elsewhere["study"]["datasets"] = {"shapes10": elsewhere["study"]["datasets"]["cifar10"]}

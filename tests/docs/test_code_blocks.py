@@ -58,16 +58,15 @@ def merged(values: Any, changes: Any) -> Any:
     return {**values, **{key: merged(values.get(key), value) for key, value in changes.items()}}
 
 
-@pytest.mark.parametrize("block", pages.blocks("bash", "yaml"), ids=str)
-def test_a_line_fits_a_narrow_window_and_comments_stand_above(block: Block) -> None:
-    for line in block.text.splitlines():
-        assert len(line) <= WIDTH
-        assert block.language == "yaml" or line.startswith("#") or " # " not in line
+def test_a_line_fits_a_narrow_window_and_comments_stand_above() -> None:
+    for block in pages.blocks("bash", "yaml"):
+        for line in block.text.splitlines():
+            assert len(line) <= WIDTH, (block.page, line)
+            assert block.language == "yaml" or line.startswith("#") or " # " not in line, (block.page, line)
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_a_command_is_one_that_is_checked(page: str, command: str) -> None:
-    assert arguments(command)[0] in CHECKED | OTHERS
+def test_every_command_is_one_that_is_checked() -> None:
+    assert [call for call in COMMANDS if arguments(call[1])[0] not in CHECKED | OTHERS] == []
 
 
 @pytest.mark.parametrize("words", calls("dvc"))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vicreg.augment.policy import Policy
 from vicreg.engine import loop
-from vicreg.engine.loop import CollapseError, TrainingError, check_finite_weights, loss_of, reraise_oom, set_lr
+from vicreg.engine.loop import CollapseError, TrainingError, check_finite_weights, loss_of, reraise_oom
 from vicreg.nn.method import Method
 from vicreg.nn.mlp import mlp
 
@@ -171,13 +171,6 @@ def test_weights_that_are_not_finite_are_found() -> None:
         next(state.method.parameters())[0] = math.nan
     with pytest.raises(TrainingError, match=r"weights are not finite. The last good checkpoint is kept"):
         check_finite_weights(state)
-
-
-def test_set_lr_leaves_a_fixed_group_alone() -> None:
-    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.5, 0.25)]
-    optimizer = torch.optim.SGD([groups[0], groups[1] | {"fixed_lr": True}], lr=1.0)
-    assert [set_lr(optimizer, factor) for factor in (0.5, 0.1)] == [0.25, 0.05]
-    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.25]
 
 
 def test_the_schedule_is_asked_for_each_step_of_all_epochs() -> None:

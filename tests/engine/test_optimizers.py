@@ -122,19 +122,3 @@ def test_as_many_processes_as_gpus_that_share_a_batch(monkeypatch: pytest.Monkey
     assert devices.choose_num_processes("auto", torch.device("cuda", 1), 256) == 1
     with pytest.raises(ValueError, match=r"num_processes = 8, but `device: cuda` has 6 of them"):
         devices.choose_num_processes(8, torch.device("cuda"), 256)
-
-
-def test_threads_are_set_and_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, lines = torch.get_num_threads(), list[str]()
-    monkeypatch.setattr(devices.os, "cpu_count", lambda: 4)
-    try:
-        for load, warned in ((0.0, 0), (9.0, 1)):
-            monkeypatch.setattr(devices.os, "getloadavg", lambda load=load: (load, load, load))
-            devices.set_threads(2, lines.append)
-            assert torch.get_num_threads() == 2 and len(lines) == warned
-        devices.set_threads("auto", lines.append)
-        assert torch.get_num_threads() == 2
-        devices.set_threads(1, lines.append)
-        assert len(lines) == 2 and "9 other tasks keep 4 cores busy" in lines[0]
-    finally:
-        torch.set_num_threads(before)

@@ -60,11 +60,10 @@ def test_of_equal_scores_negatives_come_first_whatever_the_order_of_rows() -> No
     assert average_precision(scores[order], flags[order]) == average_precision(scores, flags)
 
 
-@pytest.mark.parametrize("levels", [10_000, 5])
-@pytest.mark.parametrize("seed", range(20))
-def test_it_is_never_below_the_step_sum(seed: int, levels: int) -> None:
-    scores, flags = drawn(seed, levels=levels)
-    assert average_precision(scores, flags) >= average_precision_score(flags == 1, scores) - 1e-12
+def test_it_is_never_below_the_step_sum() -> None:
+    for seed in range(40):
+        scores, flags = drawn(seed, levels=(10_000, 5)[seed % 2])
+        assert average_precision(scores, flags) >= average_precision_score(flags == 1, scores) - 1e-12, seed
 
 
 def test_it_is_the_step_sum_where_precision_only_falls_and_above_it_elsewhere() -> None:

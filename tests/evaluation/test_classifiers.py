@@ -9,6 +9,7 @@ import pytest
 import torch
 from blobs import blobs
 from safetensors.torch import load_file, save_file
+from tiny import CPU
 
 from vicreg.evaluation import probe_files
 from vicreg.evaluation.classifier import Classifier
@@ -18,7 +19,6 @@ from vicreg.evaluation.metrics import topk
 from vicreg.evaluation.probe import build
 from vicreg.io import plugins
 
-CPU = torch.device("cpu")
 PROBES = plugins.names("probes")
 FEATURES = blobs(count=350, classes=7, noise=2.0)
 Y = torch.from_numpy(FEATURES.test)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from blobs import blobs
 from sklearn.neighbors import KNeighborsClassifier
+from tiny import CPU
 
 from vicreg.evaluation import evaluate
 from vicreg.evaluation.classifier import Classifier
@@ -25,7 +26,6 @@ from vicreg.evaluation.probe import Probe, build
 from vicreg.evaluation.probes.linear import Linear
 from vicreg.io import plugins
 
-CPU = torch.device("cpu")
 PROBES = plugins.names("probes")
 
 

@@ -206,6 +206,17 @@ def test_a_row_is_judged_by_depth_with_few_labels_and_by_fine_tuning(study, requ
         assert tuned == {"encoder": "x", "not_run": "its images have no labels"}
 
 
+def test_two_networks_have_no_stages_to_judge(study):
+    form = {"temperature": 0.07, "bank_momentum": 0.5, "negatives": 8, "embedding_width": 6, "representation": "both"}
+    recipe = Recipe.model_validate(RECIPE | {"method": {"name": "cmc", **form}})
+    pixels = images.load(study.data("primary")).pixels
+    builders.save_method(study.model("x"), builders.build_method(recipe, pixels, np.arange(90)), recipe)
+    features.main("x")
+    judge.main("x")
+    judged = json.loads(study.result("judge-x").read_text())["datasets"]
+    assert all(ways["depth"] == [] and len(ways["few_labels"]) == 2 for ways in judged.values())
+
+
 def test_a_row_that_did_not_run_is_not_judged(study):
     results(study, "left_out")
     for stage in (judge, fine_tune):
@@ -215,14 +226,3 @@ def test_a_row_that_did_not_run_is_not_judged(study):
             "encoder": "left_out",
             "not_run": "no weights",
         }
-
-
-def test_a_fraction_that_leaves_a_class_empty_stops_and_loses_nothing(study):
-    results(study)
-    judge.main("x")
-    before = study.result("judge-x").read_bytes()
-    values = SETTINGS["judge"] | {"few_labels": SETTINGS["judge"]["few_labels"] | {"fractions": [0.01]}}
-    study.settings("judge").write_text(yaml.dumps(values))
-    with pytest.raises(ValueError, match=r"classes fewer than two: raise it in `few_labels\.fractions`"):
-        judge.main("x")
-    assert study.result("judge-x").read_bytes() == before

@@ -90,10 +90,11 @@ def test_a_fifth_of_each_class_is_held_out():
 def test_results_are_those_of_each_draw_and_no_test_image_chooses():
     encoder, (pixels, labels) = tiny.encoder().eval(), learnable(90)
     train, test = np.arange(60), np.arange(60, 90)
-    p = section(fractions=[0.5], rates=[[0.0, 0.1], [0.05, 0.1]], steps=6)
+    p = section(fractions=[0.5, 0.05], rates=[[0.0, 0.1], [0.05, 0.1]], steps=6)
     options: Any = {"seed": 2, "device": tiny.CPU}
     images = Images(pixels, labels, np.full(90, "train", "<U5"), ("dark", "gray", "bright"), "pictures")
-    [result] = fine_tuning.evaluate(encoder, images, (train, test), p, **options)
+    result, small = fine_tuning.evaluate(encoder, images, (train, test), p, **options)
+    assert "leaves 3 of 3 classes fewer than two" in small["left_out"]
     assert result["images"] == 30 and len(result["top1"]) == 2
     assert result["held_out_top1"][str(result["rates"])] == max(result["held_out_top1"].values())
     rows = draw(labels[train], 0.5, 2)
@@ -109,5 +110,5 @@ def test_results_are_those_of_each_draw_and_no_test_image_chooses():
         assert score == (tuned.predict(pixels, test, tiny.CPU)[:, 0] == labels[test]).mean()
     shuffled = labels.copy()
     shuffled[test] = (labels[test] + 1) % 3
-    [other] = fine_tuning.evaluate(encoder, replace(images, labels=shuffled), (train, test), p, **options)
+    other, _ = fine_tuning.evaluate(encoder, replace(images, labels=shuffled), (train, test), p, **options)
     assert other["rates"] == result["rates"] and other["held_out_top1"] == result["held_out_top1"]

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
+from tiny import CPU
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
@@ -15,8 +17,7 @@ from vicreg.methods.vicreg import VICReg
 from vicreg.nn.encoder import Encoder
 from vicreg.nn.method import Method
 
-CPU = torch.device("cpu")
-PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+PIXELS = tiny.pixels(6)
 IMAGES = Images(
     PIXELS, np.array([0, 1, 2, 0, 1, 2]), np.full(6, "test", "<U5"), ("cat", "dog", "fox"), "made up", False
 )

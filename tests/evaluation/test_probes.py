@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import CPU
 
 from vicreg.evaluation.classifier import Classifier
 from vicreg.evaluation.metrics import fit_scaler
 from vicreg.evaluation.probe import Probe, build
 from vicreg.io import plugins
 
-CPU = torch.device("cpu")
 PROBES = plugins.names("probes")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given, settings
+from hostile import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -78,7 +79,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None)
+@examples(100)
 @given(PLAIN)
 def test_plain_values_come_back_as_they_were(value: Any) -> None:
     assert yaml.loads(yaml.dumps(value)) == value

@@ -1,7 +1,6 @@
 """Whatever goes wrong around a pretraining is one clear message, and what was good before is still good."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import torch
 from conftest import Repository, digest
 
 import stages.pretrain
+import stages.recipes
 from vicreg.jobs import pretrain
 
 WEIGHTS = Path("models/embedded/cifar_aug.safetensors")
@@ -26,8 +26,6 @@ def study(finished_study: Repository, tmp_path: Path, monkeypatch: pytest.Monkey
     """A finished study whose folder is the current one, as a stage has it, and whose checkpoints are gone."""
     repository = finished_study.copy(tmp_path / "repository")
     repository.run("rm", "-rf", ".vicreg/pretrain")
-    for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("DVC_ROOT", str(repository.folder))
     monkeypatch.chdir(repository.folder)
     return repository
@@ -36,12 +34,11 @@ def study(finished_study: Repository, tmp_path: Path, monkeypatch: pytest.Monkey
 def change(repository: Repository, key: str, value: Any) -> None:
     """Set a parameter, named with dots, and resolve it into recipes."""
     conftest.change(repository.folder / "params.yaml", key, value)
-    repository.run(sys.executable, "-m", "stages.recipes")
+    stages.recipes.main()
 
 
 def test_a_row_that_collapses_says_so_and_stops_nothing_else(study: Repository) -> None:
-    change(study, "methods.vicreg.variance", 0.0)
-    change(study, "methods.vicreg.gamma", 1000.0)  # beside which any spread is nothing
+    change(study, "encoders.cifar_aug.method_params", {"variance": 0.0, "gamma": 1000.0})  # any spread is nothing
     for _ in range(2):  # and when its outputs are lost
         WEIGHTS.unlink()
         stages.pretrain.main("cifar_aug")
@@ -53,7 +50,7 @@ def test_a_row_that_collapses_says_so_and_stops_nothing_else(study: Repository) 
     assert metrics["shapes10"]["cifar_aug"] == {"collapsed": result["collapsed"]}
     assert "top1" in metrics["shapes10"]["random"]["linear"]
     collapsed = [run for run in study.tracked_runs() if "collapsed" in run.data.tags]
-    assert {run.data.tags["encoder"] for run in collapsed} == {"cifar_aug", "imagenet_aug"}
+    assert {run.data.tags["encoder"] for run in collapsed} == {"cifar_aug"}
     assert {run.info.status for run in collapsed} == {"FINISHED"}
 
 
@@ -94,9 +91,8 @@ def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None:
     change(study, "device", "cuda")
-    said = study.run(*COMMAND, fails=True)
-    assert "error: device = 'cuda' cannot be used here" in said and "Use `device: auto` or cpu." in said
-    assert "Traceback" not in said
+    with pytest.raises(ValueError, match=r"device = 'cuda' cannot be used here.*Use `device: auto` or cpu\."):
+        stages.pretrain.main("cifar_aug")
 
 
 def test_too_little_memory_is_one_clear_message(study: Repository) -> None:
@@ -141,16 +137,16 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     before = digest(WEIGHTS)
     (study.folder / "mlflow.db").unlink()
     WEIGHTS.unlink()
-    change(study, "studies.embedded.epochs", 20)
+    change(study, "studies.embedded.epochs", 5)
     first = study.begin(*COMMAND)
-    until(first, "epoch 1/20: ")
+    until(first, "epoch 1/5: ")
     first.send_signal(signal.SIGSTOP)  # for as long as the second takes to come to it
     second = study.begin(*COMMAND)
     until(second, f"this run is under way in process {first.pid}")
     first.send_signal(signal.SIGCONT)
     said = [process.communicate(timeout=240)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], said
-    assert ["epoch 20/20: " in text for text in said] == [True, False]
+    assert ["epoch 5/5: " in text for text in said] == [True, False]
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
     assert digest(WEIGHTS) != before

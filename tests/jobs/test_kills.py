@@ -56,7 +56,8 @@ def fresh(undisturbed: Repository, tmp_path: Path) -> Iterator[Repository]:
     repository = undisturbed.copy(tmp_path / "repository")
     yield repository
     for process in trainings(repository):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def begin_anew(repository: Repository) -> None:
@@ -133,7 +134,10 @@ def kill_one(repository: Repository, begin: Command, draw: random.Random) -> Kil
         time.sleep(draw.uniform(0, STARTS))
     victim, how = draw.choice(VICTIMS)
     found = trainings(repository)
-    over = [parent for process in found for parent in process.parents() if "dvc" in parent.cmdline()]
+    over = []
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            over += [parent for parent in process.parents() if "dvc" in parent.cmdline()]
     for process in (found if victim != "DVC" else []) + (over if victim != "training" else []):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(how)

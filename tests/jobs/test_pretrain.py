@@ -16,7 +16,7 @@ from vicreg.nn.method import Method
 from vicreg.study import params, recipe
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
-PIXELS = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), dtype=np.uint8)
+PIXELS = tiny.pixels(50)
 IMAGES = Images(PIXELS, np.zeros(50, np.int64), np.full(50, "train"), ("x",), "made up", genuine=False)
 
 

@@ -1,6 +1,7 @@
-"""Checkpoints that are damaged, another run's, hostile or half written are never taken for good ones."""
+"""Checkpoints that are damaged, hostile or half written are never taken for good ones."""
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -90,28 +91,16 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
         assert not list(store.folder.glob(".*"))
 
 
-def test_another_runs_checkpoint_is_never_used(tmp_path: Path) -> None:
-    lines: list[str] = []
-    _, files = saved(tmp_path, [])
-    other = RunStore(tmp_path, "embedded-cifar_aug", {"seed": 1}, log=lines.append)
-    assert other.load_latest() is None
-    other.folder.mkdir()
-    (other.folder / files[0].name).write_bytes(files[0].read_bytes())
-    assert other.load_latest() is None
-    assert "it is another run's" in lines[0]
-
-
 def test_a_checkpoint_that_carries_code_is_not_run(tmp_path: Path) -> None:
-    lines: list[str] = []
-    store = new_store(tmp_path, log=lines.append)
+    store = new_store(tmp_path)
 
     class Hostile:
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "entered"),)
 
     store.write({"epoch": 1, "step": 0, "hostile": Hostile()})
-    assert store.load_latest() is None
-    assert "it is no checkpoint" in lines[0]
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        store.load_latest()
     assert not (tmp_path / "entered").exists()
 
 
@@ -150,21 +139,22 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
 
 def test_a_second_process_waits_and_says_who_has_the_run(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from vicreg.jobs.run_store import RunStore\n"
+        "import sys; from pathlib import Path; from vicreg.jobs.run_store import RunStore\n"
         "with RunStore(Path(sys.argv[1]), 'embedded-cifar_aug', {'seed': 0}).lock():\n"
-        "    print('held', flush=True); time.sleep(3)"
+        "    print('held', flush=True); sys.stdin.read(1)"
     )
-    package = str(ROOT)
-    first = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=package
-    )
-    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     lines: list[str] = []
-    began = time.monotonic()
-    with new_store(tmp_path, log=lines.append).lock():
-        assert time.monotonic() - began > 1
-        assert first.wait(timeout=10) == 0
-    first.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, **pipes) as first:
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+
+        def log(line: str) -> None:
+            assert first.poll() is None
+            lines.append(line)
+            first.communicate("x", timeout=60)
+
+        with new_store(tmp_path, log=log).lock():
+            assert first.returncode == 0
     assert f"under way in process {first.pid} on " in lines[0] and "waiting" in lines[0]
 
 
@@ -173,7 +163,7 @@ def test_finished_runs_are_forgotten_after_a_week(tmp_path: Path) -> None:
     for store in (old, unfinished):
         store.write({"epoch": 1, "step": 0, "method": {}})
     old.finish({"epoch": 2, "step": 0, "method": {}, "optimizer": "much", "result": {}})
-    assert (old.load_latest() or {}).keys() == {"epoch", "step", "method", "result", "run", "environment"}
+    assert (old.load_latest() or {}).keys() == {"epoch", "step", "method", "result", "environment"}
     present = RunStore(tmp_path, "present", {})
     with present.lock():
         assert old.folder.exists()

@@ -7,17 +7,11 @@ import pytest
 import tiny
 import torch
 
-from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
 from vicreg.io.section import Section
 from vicreg.methods.cmc import ChannelNetwork, LabEncoder
 from vicreg.nn.lab import rgb_to_lab
 from vicreg.nn.memory_bank import softmax_contrast
-
-
-def batch(n: int = 6, policy: Policy = tiny.POLICY) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, policy, tiny.generator())
 
 
 def test_networks_have_half_the_width_and_representations_the_whole() -> None:
@@ -51,7 +45,7 @@ def test_each_part_alone_sees_only_its_channels(part: str) -> None:
 
 
 def test_both_are_one_after_the_other() -> None:
-    method, images = tiny.method("cmc").eval(), batch().images
+    method, images = tiny.method("cmc").eval(), tiny.batch(6).images
     parts = [tiny.method("cmc", representation=part).eval().representation(images) for part in ("lightness", "color")]
     torch.testing.assert_close(method.representation(images), torch.cat(parts, dim=1))
 
@@ -61,13 +55,13 @@ def test_equal_scores_cost_the_log_twice() -> None:
     with torch.no_grad():
         for bank in method.banks.values():
             bank.rows.copy_(bank.rows[:1].expand_as(bank.rows))
-        loss = method(method.inputs(batch()))["loss"]
+        loss = method(method.inputs(tiny.batch(6)))["loss"]
     assert float(loss) == pytest.approx(2 * math.log(50), rel=1e-5)
 
 
 def test_each_part_moves_its_own_bank_and_reads_the_other() -> None:
     method = tiny.method("cmc", bank_momentum=0.0)
-    inputs = method.inputs(batch())
+    inputs = method.inputs(tiny.batch(6))
     outputs = method(inputs)
     lightness, color, indices = outputs["lightness"], outputs["color"], inputs["indices"]
     for term, z, bank in (("lightness_loss", lightness, "color"), ("color_loss", color, "lightness")):
@@ -86,5 +80,5 @@ def test_a_network_without_a_width_cannot_be_halved() -> None:
 
 def test_views_keep_their_colors() -> None:
     gray = Policy(flip=1.0, jitter=1.0, brightness=0.4, hue=0.2, grayscale=1.0)
-    views = tiny.method("cmc").inputs(batch(policy=gray))["views"]
-    torch.testing.assert_close(views, batch().images.flip(3) / 255)
+    views = tiny.method("cmc").inputs(tiny.batch(6, policy=gray))["views"]
+    torch.testing.assert_close(views, tiny.batch(6).images.flip(3) / 255)

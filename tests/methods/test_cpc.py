@@ -6,13 +6,7 @@ import pytest
 import tiny
 import torch
 
-from vicreg.augment.batch import Batch
 from vicreg.methods.cpc import CPC
-
-
-def batch(n: int = 4, side: int = 32) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n, side)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, tiny.POLICY, tiny.generator())
 
 
 def test_the_context_depends_on_its_row_and_those_above() -> None:
@@ -36,7 +30,7 @@ def test_predictions_labels_and_candidates_are_counted(steps: int, monkeypatch: 
         return {"loss": logits.sum()}
 
     monkeypatch.setattr("vicreg.methods.cpc.classify", record)
-    method(method.inputs(batch(n)))
+    method(method.inputs(tiny.batch(n)))
     ahead = range(2, 2 + steps)  # windows of 8 pixels, 4 apart, overlap with the next row
     expected = [b * 49 + (i + k) * 7 + j for k in ahead for b in range(n) for i in range(7 - k) for j in range(7)]
     assert seen["labels"].tolist() == expected
@@ -45,7 +39,7 @@ def test_predictions_labels_and_candidates_are_counted(steps: int, monkeypatch: 
 
 def test_scores_are_those_of_one_prediction_by_hand() -> None:
     method = tiny.method("cpc", steps=1, scale=0.5).double()
-    patches = method.inputs(batch(2)).double()
+    patches = method.inputs(tiny.batch(2)).double()
     with torch.no_grad():
         outputs = method(patches)
         y = method.encoder(patches.flatten(0, 1)).view(2, 7, 7, -1)
@@ -72,12 +66,12 @@ def test_predictors_of_zero_cost_the_log_of_the_candidates() -> None:
         for parameter in method.predictors.parameters():
             parameter.zero_()
     for n in (4, 8):
-        assert method(method.inputs(batch(n)))["loss"].item() == pytest.approx(math.log(n * 49), rel=1e-5)
+        assert method(method.inputs(tiny.batch(n)))["loss"].item() == pytest.approx(math.log(n * 49), rel=1e-5)
 
 
 def test_images_do_not_know_each_other() -> None:
     method = tiny.method("cpc").train()
-    one = method.inputs(batch(2))
+    one = method.inputs(tiny.batch(2))
     other = one.clone()
     other[1] = torch.rand(49, 3, 8, 8)
     y, z = (method.encoder(patches.flatten(0, 1)) for patches in (one, other))
@@ -86,7 +80,7 @@ def test_images_do_not_know_each_other() -> None:
 
 
 def test_what_is_judged_is_the_mean_over_windows_or_the_image() -> None:
-    method, images = tiny.method("cpc").eval(), batch(2).images
+    method, images = tiny.method("cpc").eval(), tiny.batch(2).images
     windows = (images.float() / 255).unfold(2, 8, 4).unfold(3, 8, 4)
     patches = torch.stack([windows[:, :, i, j] for i in range(7) for j in range(7)], dim=1)
     expected = method.encoder(patches.flatten(0, 1)).view(2, 49, -1).mean(dim=1)
@@ -97,5 +91,5 @@ def test_what_is_judged_is_the_mean_over_windows_or_the_image() -> None:
 
 def test_images_with_too_few_rows_are_refused() -> None:
     with pytest.raises(ValueError, match=r"16 x 16 pixels have 3 rows .* row 5 is to be predicted"):
-        tiny.method("cpc").inputs(batch(side=16))
+        tiny.method("cpc").inputs(tiny.batch(4, side=16))
     assert CPC.Params(patch=12, stride=4).patch == 12

@@ -7,7 +7,6 @@ import torch
 from draws import gaussian, grad, slopes
 from torch.nn.functional import normalize
 
-from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
 from vicreg.methods.exemplar import normalized, triplet_loss
 
@@ -74,15 +73,10 @@ def test_accuracy_is_that_of_the_nearest_neighbor() -> None:
     assert float(triplet_loss(z, 0.5)["accuracy"]) == pytest.approx(hits.mean())
 
 
-def batch(n: int = 60) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, Policy(scale_min=0.2), tiny.generator())
-
-
 @pytest.mark.parametrize("how", ["rows", "columns"])
 def test_views_of_one_image_are_compared_with_those_of_others(how: str) -> None:
     method = tiny.method("exemplar", views=3, normalize=how).eval()
-    views = method.inputs(batch(4))
+    views = method.inputs(tiny.batch(4, policy=Policy(scale_min=0.2)))
     with torch.no_grad():
         z = method.projector(method.encoder(views))
         z = z / z.norm(dim=1 if how == "rows" else 0, keepdim=True)
@@ -91,7 +85,8 @@ def test_views_of_one_image_are_compared_with_those_of_others(how: str) -> None:
 
 
 def test_an_image_is_gray_in_all_its_views_or_in_none() -> None:
-    views = tiny.method("exemplar", views=4, gray=0.66).inputs(batch()).unflatten(0, (4, 60))
+    batch = tiny.batch(60, policy=Policy(scale_min=0.2))
+    views = tiny.method("exemplar", views=4, gray=0.66).inputs(batch).unflatten(0, (4, 60))
     gray = (views.amax(dim=2) - views.amin(dim=2)).amax(dim=(2, 3)) < 1e-5  # (4, 60)
     assert torch.equal(gray.all(dim=0), gray.any(dim=0))
     assert 0.45 < gray.float().mean() < 0.85

@@ -8,16 +8,10 @@ import pytest
 import tiny
 import torch
 
-from vicreg.augment.batch import Batch
 from vicreg.methods import _permutations
 
 SORTED = list(range(9))
 NEIGHBORS = [0, 1, 2, 3, 5, 6, 7, 8]  # of the middle one
-
-
-def batch(n: int = 6) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, tiny.POLICY, tiny.generator())
 
 
 def distances(table: np.ndarray) -> list[int]:
@@ -69,12 +63,12 @@ def test_a_head_of_zeros_costs_the_log_of_the_number_of_orders() -> None:
         with torch.no_grad():
             method.head[-1].weight.zero_()
             method.head[-1].bias.zero_()
-        assert method(method.inputs(batch()))["loss"].item() == pytest.approx(math.log(count), rel=1e-6)
+        assert method(method.inputs(tiny.batch(6)))["loss"].item() == pytest.approx(math.log(count), rel=1e-6)
 
 
 def test_orders_are_put_before_or_after_the_encoder_alike_and_back() -> None:
     method = tiny.method("jigsaw", permutations=30).eval()
-    inputs = method.inputs(batch(2))
+    inputs = method.inputs(tiny.batch(2))
     seen: list[torch.Tensor] = []
     method.head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     with torch.no_grad():
@@ -91,7 +85,7 @@ def test_orders_are_put_before_or_after_the_encoder_alike_and_back() -> None:
 def test_labels_are_the_orders_of_the_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
     method = tiny.method("jigsaw", puzzles=3).eval()
     monkeypatch.setattr("vicreg.methods.jigsaw.classify", lambda logits, labels: {"logits": logits, "labels": labels})
-    inputs = method.inputs(batch(4))
+    inputs = method.inputs(tiny.batch(4))
     with torch.no_grad():
         logits, labels = method(inputs).values()
         y = method.embed_patch(method.encoder.backbone(inputs["patches"].flatten(0, 1))).view(4, 9, -1)
@@ -104,7 +98,7 @@ def test_labels_are_the_orders_of_the_puzzles(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_orders_are_drawn_alike_for_each_image() -> None:
-    drawn = tiny.method("jigsaw", puzzles=64).inputs(batch(60))["orders"]
+    drawn = tiny.method("jigsaw", puzzles=64).inputs(tiny.batch(60))["orders"]
     counts = np.bincount(drawn.flatten(), minlength=12)
     assert counts.min() > 0.8 * counts.mean() and counts.max() < 1.2 * counts.mean()
     assert len({tuple(row.tolist()) for row in drawn}) == 60
@@ -122,7 +116,7 @@ def test_location_has_each_label_once_an_image_and_the_middle_second() -> None:
     method = tiny.method("patch_location", projector_width=8)
     seen: list[torch.Tensor] = []
     method.head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    patches = method.inputs(batch(2))
+    patches = method.inputs(tiny.batch(2))
     method(patches)
     with torch.no_grad():
         z = method.embed_patch(method.encoder.backbone(patches.flatten(0, 1))).unflatten(0, (2, 9))

@@ -10,7 +10,6 @@ import torch
 from draws import gaussian, grad, slopes, unit
 from torch.nn.functional import normalize
 
-from vicreg.augment.batch import Batch
 from vicreg.engine.batch_norm import SplitBatchNorm
 from vicreg.methods import moco_v2, moco_v3
 
@@ -107,8 +106,7 @@ def test_a_query_and_its_key_are_normalized_in_other_company() -> None:
 
 
 def test_parts_divide_the_batch_and_are_shared_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = torch.from_numpy(tiny.pixels(12)).permute(0, 3, 1, 2)
-    batch = Batch(images, torch.arange(12), slice(0, 12), 12, tiny.POLICY, tiny.generator())
+    batch = tiny.batch(12)
     with pytest.raises(ValueError, match=r"moco_v2.norm_parts = 8 must divide the batch of 12 images"):
         tiny.method("moco_v2").inputs(batch)
     monkeypatch.setattr(moco_v2.distributed, "world_size", lambda: 4)

@@ -10,23 +10,18 @@ from torch.nn.functional import normalize
 from vicreg.augment.batch import Batch
 
 
-def batch(n: int = 6) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n) + 20, slice(0, n), n, tiny.POLICY, tiny.generator())
-
-
 def test_equal_scores_cost_the_log_of_the_number_of_images() -> None:
     method = tiny.method("pirl", num_images=50)
     with torch.no_grad():
         method.bank.rows.copy_(method.bank.rows[:1].expand_as(method.bank.rows))
-        outputs = method(method.inputs(batch()))
+        outputs = method(method.inputs(tiny.batch(6, first=20)))
     for term in ("loss", "image_loss", "patches_loss"):
         assert float(outputs[term]) == pytest.approx(math.log(50), rel=1e-5)
 
 
 def test_the_loss_lies_between_the_bounds_of_cosines() -> None:
     method = tiny.method("pirl", num_images=50)
-    outputs = method(method.inputs(batch()))
+    outputs = method(method.inputs(tiny.batch(6, first=20)))
     low, high = (math.log(1 + 49 * math.exp(sign * 2 / 0.07)) for sign in (-1, 1))
     assert low < outputs["loss"].item() < high
 
@@ -34,7 +29,7 @@ def test_the_loss_lies_between_the_bounds_of_cosines() -> None:
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
 def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
     method = tiny.method("pirl", invariance=weight)
-    outputs = method(method.inputs(batch()))
+    outputs = method(method.inputs(tiny.batch(6, first=20)))
     expected = weight * outputs["patches_loss"] + (1 - weight) * outputs["image_loss"]
     assert outputs["loss"].item() == pytest.approx(float(expected), rel=1e-6)
 
@@ -42,7 +37,7 @@ def test_the_loss_is_the_weighted_mean_of_both_terms(weight: float) -> None:
 @pytest.mark.parametrize("negatives", ["all", 20])
 def test_each_image_and_its_patches_find_the_image_itself(negatives: int | str) -> None:
     method = tiny.method("pirl", temperature=0.01, negatives=negatives)
-    inputs = method.inputs(batch())
+    inputs = method.inputs(tiny.batch(6, first=20))
     with torch.no_grad():
         z = normalize(method(inputs)["embeddings"])
         method.bank.rows.copy_(-z.mean(dim=0, keepdim=True).expand_as(method.bank.rows))
@@ -70,7 +65,7 @@ def test_patches_are_cut_from_large_crops() -> None:
 
 def test_the_order_of_patches_matters_to_them_alone() -> None:
     method = tiny.method("pirl").eval()
-    inputs = method.inputs(batch())
+    inputs = method.inputs(tiny.batch(6, first=20))
     with torch.no_grad():
         one = method(inputs)
         other = method(inputs | {"patches": inputs["patches"][:, [1, 0, *range(2, 9)]]})
@@ -90,7 +85,7 @@ def test_orders_are_drawn_for_each_image() -> None:
 def test_the_image_embedding_moves_its_own_row_after_the_step() -> None:
     method = tiny.method("pirl", bank_momentum=0.0)
     before = method.bank.rows.clone()
-    outputs = method(method.inputs(batch()))
+    outputs = method(method.inputs(tiny.batch(6, first=20)))
     assert torch.equal(method.bank.rows, before)
     method.after_step(outputs, 0.0)
     changed = (method.bank.rows != before).any(dim=1).nonzero().flatten()

@@ -12,11 +12,6 @@ from vicreg.augment.policy import Policy
 from vicreg.methods.rotation import Rotation, turned
 
 
-def batch(n: int = 8, flip: float = 0.0) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, Policy(flip=flip), tiny.generator())
-
-
 def test_turns_are_those_of_numpy_and_four_are_none() -> None:
     views = torch.rand(2, 3, 32, 32)
     for turns, part in enumerate(turned(views).chunk(4)):
@@ -29,8 +24,8 @@ def test_turns_are_those_of_numpy_and_four_are_none() -> None:
 
 def test_a_view_is_flipped_before_it_is_turned() -> None:
     """The first turn of each view is the view: each is an image, flipped or not; and all four are turns of it."""
-    images = batch(64).images.float() / 255
-    views, *others = tiny.method("rotation").inputs(batch(64, flip=0.5)).chunk(4)
+    images = tiny.batch(64).images.float() / 255
+    views, *others = tiny.method("rotation").inputs(tiny.batch(64, policy=Policy(flip=0.5))).chunk(4)
     flipped = (views != images).flatten(1).any(dim=1)
     assert 16 < flipped.sum() < 48
     assert torch.equal(views[flipped], images[flipped].flip(3))
@@ -43,9 +38,9 @@ def test_labels_are_the_turns_and_a_head_of_zeros_guesses_one_in_four() -> None:
     with torch.no_grad():
         method.head.weight.zero_()
         method.head.bias.copy_(torch.tensor([0.0, 0.0, 5.0, 0.0]))
-        outputs = method(method.inputs(batch()))
+        outputs = method(method.inputs(tiny.batch(8, policy=Policy())))
         method.head.bias.zero_()
-        even = method(method.inputs(batch()))
+        even = method(method.inputs(tiny.batch(8, policy=Policy())))
     assert float(outputs["accuracy"]) == pytest.approx(0.25)
     assert float(outputs["loss"]) == pytest.approx(math.log(3 + math.exp(5)) - 5 / 4, rel=1e-6)
     assert float(even["loss"]) == pytest.approx(math.log(4))

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tiny
 import torch
+from tiny import CPU
 from torch import Tensor, nn
 
 from vicreg.data.images import Images
@@ -11,8 +13,7 @@ from vicreg.jobs import online_eval
 from vicreg.nn.encoder import Encoder, channel_statistics, extract_features
 from vicreg.nn.method import Method
 
-CPU = torch.device("cpu")
-PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+PIXELS = tiny.pixels(40)
 IMAGES = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
 
 

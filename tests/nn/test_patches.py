@@ -7,15 +7,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn.functional import unfold
 
-from vicreg.augment.batch import Batch
 from vicreg.nn.patches import Grid, PatchMean, Puzzle, cut, standardize, windows
 
 N = 400
-
-
-def batch(n: int = N, seed: int = 0) -> Batch:
-    images = torch.from_numpy(tiny.pixels(n)).permute(0, 3, 1, 2)
-    return Batch(images, torch.arange(n), slice(0, n), n, tiny.POLICY, tiny.generator(seed))
 
 
 def numbered(n: int, side: int = 32) -> torch.Tensor:
@@ -40,7 +34,7 @@ def test_a_patch_is_a_slice_of_its_own_image() -> None:
 
 
 def test_random_patches_lie_in_their_cells_and_go_everywhere_in_them() -> None:
-    patches = Grid().random_patches(numbered(N), batch())
+    patches = Grid().random_patches(numbered(N), tiny.batch(N))
     assert torch.equal(patches[:, :, 0, 0, 0], torch.arange(N).float().unsqueeze(1).expand(N, 9))
     corner = patches[:, :, 1:, 0, 0].long()  # (N, 9, 2): first row and column
     assert torch.equal(patches[:, :, 1:, 7, 7].long(), corner + 7)
@@ -83,7 +77,7 @@ def test_patches_are_standardized_as_tensorflow_does() -> None:
 
 @pytest.mark.parametrize("probability", [0.0, 2 / 3, 1.0])
 def test_patches_are_gray_one_by_one(probability: float) -> None:
-    patches = Puzzle(gray=probability).inputs(batch())
+    patches = Puzzle(gray=probability).inputs(tiny.batch(N))
     np.testing.assert_allclose(patches.mean(dim=(2, 3, 4)), 0, atol=1e-5)  # standardized once they are gray
     np.testing.assert_allclose(patches.std(dim=(2, 3, 4), correction=0), 1, atol=1e-4)
     gray = (patches.amax(dim=2) - patches.amin(dim=2)).amax(dim=(2, 3)) < 1e-3  # (N, 9)

@@ -1,15 +1,16 @@
 """The benchmarks: fair turns, medians of ratios, and files with the promised keys."""
 
+import functools
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Repository
 
-from bench import Rate, interleave, ratio
+from bench import Rate, interleave, learning, ratio
 from bench.learning import changed, race
 from vicreg.study import params, recipe
 
@@ -39,7 +40,11 @@ def test_a_ratio_is_the_median_of_those_within_a_round():
     ("name", "options", "keys"),
     [
         ("views", ["--images", "4"], {"views_per_second", "ratio_pil_per_core", "ratio_tensor_per_core"}),
-        ("step", ["--widths", "2", "--batch-size", "8", "--batches", "1"], {"ratio_standard_loop", "views_share"}),
+        (
+            "step",
+            ["--widths", "2", "--batch-size", "8", "--batches", "1", "--workers", "0"],
+            {"ratio_standard_loop", "views_share"},
+        ),
         ("methods", ["--width", "2", "--batch-size", "16", "--batches", "1"], {"own_share", "ratio_vicreg"}),
         ("limit", ["--widths", "2", "--batch-size", "8"], {"part_of_limit", "random_reads_per_second"}),
     ],
@@ -54,20 +59,16 @@ def test_a_benchmark_writes_its_figures(tmp_path, name, options, keys):
     assert figures["n"] == 1 and "torch" in figures["hardware"]
 
 
-def test_who_has_trained_the_least_trains_the_next_epoch():
+def test_who_has_trained_the_least_trains_the_next_epoch(monkeypatch: pytest.MonkeyPatch):
     turns: list[str] = []
-
-    def train(name: str, seconds: float) -> None:
-        turns.append(name)
-        time.sleep(seconds)
-
-    candidates = {"quick": lambda: train("quick", 0.02), "slow": lambda: train("slow", 0.07)}
+    lasts = {"quick": 2, "slow": 7}
+    monkeypatch.setattr(learning.time, "perf_counter", lambda: sum(map(lasts.__getitem__, turns)))
+    candidates: dict[str, Any] = {name: functools.partial(turns.append, name) for name in lasts}
     curves = race(candidates, {"quick": 5, "slow": 2}, lambda epoch: len(turns))
     assert turns[:6] == ["quick", "slow", "quick", "quick", "quick", "slow"]
     assert [len(curve) for curve in curves.values()] == [6, 3]
     assert [top1 for _, top1 in curves["slow"]] == [0, 2, 6]
-    seconds = [seconds for seconds, _ in curves["slow"]]
-    assert seconds[0] == 0 and 0.07 <= seconds[1] <= seconds[2] - 0.07
+    assert [seconds for seconds, _ in curves["slow"]] == [0, 7, 14]
 
 
 def test_a_row_changes_of_it_and_the_standard_loop_learn_on_one_clock(finished_study: Repository, tmp_path: Path):

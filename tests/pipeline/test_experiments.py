@@ -94,10 +94,10 @@ def test_dvc_shows_and_compares_experiments(repository: Repository) -> None:
 
 @pytest.mark.usefixtures("rerun")
 def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) -> None:
-    queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.2,0.4)")
-    assert queued.count("Queued experiment") == 3
+    queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.2)")
+    assert queued.count("Queued experiment") == 2
     status = work_through_the_queue(repository)
-    assert status.count("Success") == 3, status
+    assert status.count("Success") == 2, status
     assert scale_mins(repository) == {"0.08", "0.2", "0.4"}
 
 
@@ -118,17 +118,12 @@ def same_as_committed(repository: Repository) -> bool:
     return all((repository.folder / name).read_bytes() == content for name, content in zip(names, shown, strict=True))
 
 
-def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: Path) -> None:
-    copy = finished_study.copy(tmp_path / "repository")
-    status = (sys.executable, "-c", "from vicreg.cli.main import app; app()", "status")
-    assert "would run nothing" in (before := copy.run(*status)) and "last commit" not in before
-    change(copy.folder / "params.yaml", "aug.scale_min", 0.3)
-    said = copy.run(*status)
-    assert "another policy.scale_min: pretrain (cifar_aug)\n" in said and "changed params.yaml: recipes\n" in said
-    copy.dvc("exp", "run", "--set-param", "aug.scale_min=0.4")
+@pytest.mark.usefixtures("rerun")
+def test_the_way_back_restores_every_byte(repository: Repository, tmp_path: Path) -> None:
+    copy = repository.copy(tmp_path / "repository")
     copy.dvc("exp", "run", "--set-param", "aug.scale_min=1.5", fails=True)
     assert not same_as_committed(copy)
-    said = copy.run(*status)
+    said = copy.vicreg("status")
     assert "aug.scale_min = 1.5: must be less" in said
     changed = {"/".join(line[3:].split("/")[:2]) for line in copy.git("status", "--short").splitlines()}
     assert "params.yaml" in changed and f"last commit: {', '.join(sorted(changed))}.\n" in said, said
@@ -136,7 +131,12 @@ def test_the_way_back_restores_every_byte(finished_study: Repository, tmp_path: 
     assert all(command in TUTORIAL.read_text() for command in re.split("; |\n", way_back.strip()))
     copy.run("bash", "-c", way_back.replace("uv run dvc", f"{sys.executable} -m dvc"))
     assert same_as_committed(copy) and copy.git("status", "--short") == ""
+    said = copy.vicreg("status")
+    assert "would run nothing" in said and "last commit" not in said
     assert copy.stages_run_by("repro") == set()
+    change(copy.folder / "params.yaml", "aug.scale_min", 0.3)
+    said = copy.vicreg("status")
+    assert "another policy.scale_min: pretrain (cifar_aug)\n" in said and "changed params.yaml: recipes\n" in said
 
 
 def test_an_unknown_study_is_told_last(finished_study: Repository, tmp_path: Path) -> None:

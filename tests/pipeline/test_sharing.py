@@ -23,14 +23,14 @@ def test_an_s3_bucket_is_a_remote(finished_study: Repository, tmp_path: Path, bu
 
 
 def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_path: Path) -> None:
-    mine = finished_study.copy(tmp_path / "mine")
+    mine, stage = finished_study.copy(tmp_path / "mine"), "pair_loss@cifar_aug"
     mine.git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
     mine.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     mine.dvc("remote", "add", "--default", "share", str(tmp_path / "share"))
     mine.git("commit", "--quiet", "--all", "--message", "Share in a folder")
     mine.git("push", "--quiet", "origin", "main")
-    ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "pair_loss.num_pairs=3")
-    assert {name.partition("@")[0] for name in ran} == {"recipes", "pair_loss", "report"}
+    ran = mine.stages_run_by("exp", "run", "--name", "fewer", "--set-param", "pair_loss.num_pairs=3", stage)
+    assert ran == {"recipes", stage}
     mine.dvc("exp", "push", "origin", "fewer")
 
     mine.git("clone", "--quiet", "--branch", "main", str(tmp_path / "origin.git"), str(tmp_path / "colleague"))
@@ -40,4 +40,4 @@ def test_an_experiment_travels_with_its_results(finished_study: Repository, tmp_
     colleague.dvc("exp", "apply", "fewer")
     colleague.dvc("pull")
     assert "num_pairs: 3" in (colleague.folder / "params.yaml").read_text()
-    assert colleague.stages_run_by("repro") == set()
+    assert colleague.stages_run_by("repro", stage) == set()

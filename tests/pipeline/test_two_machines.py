@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,17 +15,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import NOBODYS_KEYS, Repository, clone
+from conftest import NOBODYS_KEYS, Repository, clone, free_port
 
 DEBIANS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # not on the PATH there
 PROGRAMS = os.pathsep.join([os.environ.get("PATH", ""), *map(str, DEBIANS)])
 POSTGRES = shutil.which("postgres", path=PROGRAMS)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -64,23 +57,14 @@ def database() -> Iterator[str]:
         if os.geteuid() == 0:  # whom PostgreSQL refuses
             owner = {"user": "postgres", "group": "postgres"}
             shutil.chown(folder, **owner)
-        data, port, programs = Path(folder, "data"), free_port(), Path(POSTGRES).resolve().parent
-        initdb: list[Any] = [
-            programs / "initdb",
-            "--pgdata",
-            data,
-            "--username",
-            "vicreg",
-            "--auth",
-            "trust",
-            "--no-sync",
-        ]
-        subprocess.run(initdb, cwd=folder, stdout=subprocess.DEVNULL, check=True, **owner)
-        listens = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-p", port]
+        data, programs = Path(folder, "data"), Path(POSTGRES).resolve().parent
+        initdb: list[Any] = [programs / "initdb", "--pgdata", data, "--username", "vicreg", "--auth", "trust"]
+        subprocess.run([*initdb, "--no-sync"], cwd=folder, stdout=subprocess.DEVNULL, check=True, **owner)
+        listens = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
         with running(POSTGRES, "-D", data, *listens, cwd=folder, stderr=subprocess.DEVNULL, **owner) as server:
-            ready: list[Any] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            ready: list[Any] = [programs / "pg_isready", "-q", "-h", folder]
             wait_for(lambda: subprocess.run(ready).returncode == 0, server)
-            yield f"postgresql+psycopg://vicreg@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://vicreg@/postgres?host={folder}"
 
 
 @pytest.fixture
@@ -113,12 +97,12 @@ def test_two_machines_share_a_sweep(
     other.git("checkout", "--quiet", "main")
     other.dvc("pull")
 
-    for machine, rate in ((one, "0.1"), (other, "1.0")):
-        machine.dvc("exp", "run", "--name", f"lr-{rate}", "--set-param", f"probes.linear.lr={rate}")
+    for machine, rate, stages in ((one, "0.1", ["linear_eval@cifar_aug"]), (other, "1.0", [])):
+        machine.dvc("exp", "run", "--name", f"lr-{rate}", "--set-param", f"probes.linear.lr={rate}", *stages)
         machine.dvc("exp", "push", "origin", f"lr-{rate}")
 
     sweep = ["sweep", "lr-0.1", "lr-1.0", "--by", "probes.linear.lr", "--out", "sweep"]
-    one.run(sys.executable, "-c", "from vicreg.cli.main import app; app()", *sweep)
+    one.vicreg(*sweep)
     scores = pd.read_csv(one.folder / "sweep.csv")
     assert dict(zip(scores["experiment"], scores["value"], strict=True)) == {"lr-0.1": 0.1, "lr-1.0": 1.0}
 

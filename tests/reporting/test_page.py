@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import study_fakes as fakes
+from hostile import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -258,6 +259,7 @@ def test_a_study_without_git_names_no_commit() -> None:
     assert "no git commit known" in text and "git checkout" not in text
 
 
+@examples(100)
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=30))
 def test_a_name_is_shown_as_it_is_in_markdown_and_html(text: str) -> None:
     plain = " ".join(text.split())

@@ -83,6 +83,7 @@ SETTINGS: dict[str, Any] = {
     "sizes": {"source": "synthetic", "width": 8},
     "params": {"aug": {"scale_min": 0.2}},
     "judged": [],
+    "evaluated_by": {"features": "c0de"},
 }
 
 
@@ -96,7 +97,6 @@ def repository(tmp_path, monkeypatch):
     """A study with results of four rows, as the stages before leave them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     Path("params.yaml").write_text("study: embedded\n", encoding="utf-8")
     write_data()
     write_results("random", 0.3)

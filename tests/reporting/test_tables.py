@@ -52,6 +52,7 @@ def study(evaluations: Evaluations, *datasets: Dataset, **changes: Any) -> Study
         "neighbors": {},
         "seconds": [{"stage": "split", "seconds": 1.25, "device": "cpu: X (2 cores)"}],
         "versions": {"python": "3.11.0"},
+        "evaluated_by": {"features": "c0de"},
         "commit": "abc1234",
     }
     return Study(**values | changes)
@@ -240,11 +241,12 @@ def test_a_verdict_on_collapse_is_a_sentence():
 
     sound = {"x": result(0.484, 66.2, max_rank=512)}
     assert content.collapse_verdicts(sound) == ["**No collapse**: std 0.48 of 1 (`x`), rank 66 of 512 (`x`)."]
-    more = sound | {"gone": result(0.04, 3, max_rank=512), "old": result(0.3, 1), "none": {"history": [{"loss": 1.0}]}}
+    more = sound | {"gone": result(0.04, 3, max_rank=512), "other": result(0.3, 70, max_rank=512)}
+    more["none"] = {"history": [{"loss": 1.0}]}
     signs, others = content.collapse_verdicts(more)
     assert signs.startswith("**Signs of collapse** in `gone`: embeddings hardly differ (standard deviation 0.040;")
     assert "fill 3.0 of 512 possible dimensions" in signs
-    assert others == "**No collapse** in 2 encoders: lowest std 0.30 of 1 (`old`), lowest rank 66 of 512 (`x`)."
+    assert others == "**No collapse** in 2 encoders: lowest std 0.30 of 1 (`other`), lowest rank 66 of 512 (`x`)."
     assert content.collapse_verdicts({}) == []
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import tiny
 import torch
 
 from vicreg.evaluation import probe_files
@@ -28,7 +28,7 @@ TRAINED = RECIPE | {
     "optimizer": {"name": "lars", "base_lr": 0.3},
     "epochs": 30,
 }
-PIXELS = np.random.default_rng(0).integers(0, 256, (100, SIZE, SIZE, 3), dtype=np.uint8)
+PIXELS = tiny.pixels(100, SIZE)
 STATISTICS = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
 
 

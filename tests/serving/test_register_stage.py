@@ -19,8 +19,6 @@ OFFICIAL = np.array(["train"] * 60 + ["test"] * 40)
 
 
 def test_datasets_without_labels_get_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("study: tiny\n")

@@ -4,21 +4,23 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import environment, runs_in
+from conftest import environment, free_port, runs_in
 from fake_models import PIXELS, SIZE, save_encoder, save_probe
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from PIL import Image
 
 from vicreg.data.images import Images
@@ -56,8 +58,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository's store with no runs in it; stages run elsewhere, as those of queued experiments do."""
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
-            patch.delenv(name, raising=False)
         patch.setenv("DVC_ROOT", str(folder))
         (folder / "elsewhere").mkdir()
         patch.chdir(folder / "elsewhere")
@@ -73,10 +73,7 @@ def registered(root: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def address(root: Path, registered: dict[str, Any]) -> Iterator[str]:
     """Where `mlflow models serve` answers with the registered model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = root / "server.log"
+    port, log = free_port(), root / "server.log"
     command = [
         sys.executable,
         "-m",
@@ -174,6 +171,32 @@ def test_a_registered_model_says_where_it_comes_from(root: Path, registered: dic
     files = {path.name for path in (root / "mlartifacts").rglob("*") if path.is_file()}
     assert {"serving_input_example.json", "encoder.safetensors", "probe.safetensors", "classifier.py"} <= files
     assert not {name for name in files if name.endswith((".pkl", ".lock"))}
+
+
+NEEDED = """
+import ast, sys
+import vicreg.serving.classifier
+for name, module in list(sys.modules.items()):
+    if name.startswith("vicreg") and module.__file__:
+        for node in ast.parse(open(module.__file__).read()).body:
+            print(*[alias.name for alias in node.names] if isinstance(node, ast.Import) else [], sep="\\n")
+            print(node.module if isinstance(node, ast.ImportFrom) else "")
+"""
+
+
+def test_a_registered_model_names_what_it_needs() -> None:
+    """What the code that answers imports is in the packages that it names, or in those that these need."""
+    said = subprocess.run([sys.executable, "-c", NEEDED], capture_output=True, text=True, check=True, cwd=ROOT)
+    imported = {line.split(".")[0] for line in said.stdout.split()} - sys.stdlib_module_names - {"vicreg"}
+    found, waiting = set[str](), list(model_registry.REQUIREMENTS)
+    while waiting:
+        if (name := canonicalize_name(waiting.pop())) not in found:
+            found.add(name)
+            needed = map(Requirement, metadata.requires(name) or [])
+            waiting += [other.name for other in needed if not other.marker or other.marker.evaluate({"extra": ""})]
+    packages = metadata.packages_distributions()
+    assert {"torch", "tqdm", "psutil"} <= imported
+    assert [module for module in imported if not found & set(map(canonicalize_name, packages[module]))] == []
 
 
 def test_the_same_model_keeps_its_version(root: Path, registered: dict[str, Any]) -> None:

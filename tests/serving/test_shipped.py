@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
+from tiny import CPU
 from typer.testing import CliRunner
 
 from vicreg.cli import main
@@ -22,7 +22,6 @@ from vicreg.study import builders
 
 ROOT = Path(__file__).parents[2]
 UNPACK = ROOT.parent / "shared" / "cifar" / "unpack.py"
-CPU = torch.device("cpu")
 
 
 def test_it_is_small_and_has_a_card() -> None:

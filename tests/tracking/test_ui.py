@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from conftest import free_port
 
 from vicreg.tracking import store, ui
 
@@ -17,16 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as A
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a store whose experiment is number 7."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(store, "store", lambda uri: (None, "7"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_it_becomes_mlflows_server_for_this_machine_alone(

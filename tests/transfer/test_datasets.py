@@ -43,14 +43,6 @@ def test_places205_has_the_labels_of_its_lists(tmp_path):
     assert dataset.counts == {"classes": 3, "train": 12, "test": 6}
 
 
-@pytest.mark.parametrize("below", ["", "places205"])
-def test_places205_may_be_sorted_into_folders(tmp_path, below):
-    trees.places205_folders(tmp_path / below)
-    dataset = READERS["places205"](tmp_path)
-    assert dataset.classes == ("abbey", "yard") and dataset.test.labels.tolist() == [0, 0, 1, 1]
-    assert dataset.counts == {"classes": 2, "train": 8, "test": 4} and dataset.title == "Places205"
-
-
 def test_inat18_is_split_by_its_files_and_labeled_by_its_folders(tmp_path):
     dataset = READERS["inat18"](trees.inat18(tmp_path))
     assert dataset.classes == ("17", "8141") and dataset.train.labels.tolist() == [0] * 4 + [1] * 4
@@ -102,12 +94,6 @@ def test_exactly_what_is_missing_is_named(tmp_path, key, missing):
 def test_a_folder_that_is_not_there_is_named_itself(tmp_path, key):
     with pytest.raises(ValueError, match=rf"is missing: {tmp_path}/nowhere; this dataset is laid out as"):
         READERS[key](tmp_path / "nowhere")
-
-
-def test_half_of_the_sorted_folders_is_missing(tmp_path):
-    shutil.rmtree(trees.places205_folders(tmp_path / "places205") / "val")
-    with pytest.raises(ValueError, match=r"Places205: is missing: .*/places205/val; this dataset is laid out as"):
-        READERS["places205"](tmp_path)
 
 
 BAD_LISTS = [  # dataset, file, old text, new text, what the error says
@@ -191,20 +177,6 @@ def test_many_absent_images_are_counted_and_some_are_named(tmp_path):
     (tmp_path / JPEGS).mkdir()
     with pytest.raises(ValueError, match=r"000001\.jpg, .*000005\.jpg and 11 more; unpack the archives"):
         READERS["voc07"](tmp_path)
-
-
-def test_an_image_beside_the_class_folders_is_an_error(tmp_path):
-    trees.draw(trees.places205_folders(tmp_path) / "val" / "7.jpg", 1)
-    with pytest.raises(ValueError, match=r"val: 'val/7\.jpg' is no image in a class's folder"):
-        READERS["places205"](tmp_path)
-
-
-def test_places365_is_not_taken_for_places205(tmp_path):
-    for split in ("train", "val"):
-        for i in range(206):
-            trees.write(tmp_path / split / f"class{i}" / "x.jpg", [])
-    with pytest.raises(ValueError, match=r"train has 206 classes, Places205 205: it is another dataset"):
-        READERS["places205"](tmp_path)
 
 
 @pytest.mark.parametrize("name", ["/etc/x.jpg", "a/../x.jpg", "./x.jpg", "a//x.jpg", ""])

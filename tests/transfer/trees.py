@@ -57,14 +57,6 @@ def places205(root: Path) -> Path:
     return root
 
 
-def places205_folders(root: Path) -> Path:
-    for split, count in (("train", 4), ("val", 2)):
-        for label, name in enumerate(("abbey", "yard")):
-            for i in range(count):
-                draw(root / split / name / f"{i}.jpg", label)
-    return root
-
-
 def inat18(root: Path) -> Path:
     for split, count in (("train", 4), ("val", 2)):
         names = [f"train_val2018/{it}/{split}{i}.jpg" for it in ("Aves/17", "Plantae/8141") for i in range(count)]

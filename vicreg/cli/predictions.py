@@ -1,5 +1,6 @@
 """What `vicreg predict` shows: a table with bars on a terminal, else lines."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-SHAPES = "These are drawn shapes: of a photo it says nothing. For photos there is `-e shipped/cifar_aug.safetensors`."
+from vicreg.cli.encoders import SHIPPED
+
+SHAPES = f"These are drawn shapes: of a photo it says nothing. For photos there is `-e {os.path.relpath(SHIPPED)}`."
 BAR = 20  # characters of a probability of 1
 
 

@@ -64,18 +64,9 @@ def changed_recipes(p: params.Params) -> Iterator[tuple[str, str]]:
     for name, values in recipe.stage_settings(p).items():
         new[name.replace("-", "@")] = (paths.settings(name), values)
     for stage, (file, values) in new.items():
-        after, before = dict(flat(values)), dict(flat(yaml.load(file))) if file.is_file() else {}
+        after, before = dict(yaml.flat(values)), dict(yaml.flat(yaml.load(file))) if file.is_file() else {}
         if keys := [key for key in after | before if after.get(key) != before.get(key)]:
             yield stage, f"another {', '.join(keys[:3])}{', ...' if keys[3:] else ''}" if before else "no recipe yet"
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings with their keys joined by dots."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def why(changes: list[Any]) -> str:

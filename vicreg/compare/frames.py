@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vicreg.io import atomic
+from vicreg.io import atomic, yaml
 from vicreg.reporting.figures import style
 
 MISSING = "–"
@@ -18,13 +18,12 @@ MACHINE = "device|compile|num_processes|threads|data_placement|checkpoint_every|
 
 def write(stem: Path, numbers: pd.DataFrame, text: str, figure: Figure, tex: str = "") -> None:
     """Write `text` to `stem`.md, `figure` to `stem`.svg and .png, every number to `stem`.csv, and any `tex` to .tex."""
-    if stem.suffix or stem.is_dir():
-        example = stem.parent / "comparison"
-        raise ValueError(f"{stem}: name the files without an ending and no folder, such as {example}")
+    if stem.is_dir():
+        raise ValueError(f"{stem} is a folder: name the files in it, without an ending")
     style.save(figure, stem)
     contents = {".md": text, ".csv": numbers.to_csv(index=False, lineterminator="\n")} | ({".tex": tex} if tex else {})
     for ending, content in contents.items():
-        with atomic.writing(stem.with_suffix(ending)) as file:
+        with atomic.writing(Path(f"{stem}{ending}")) as file:
             file.write(content.encode())
 
 
@@ -40,8 +39,7 @@ def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings as one mapping, keys joined with dots; empty ones are left out."""
-    (row,) = pd.json_normalize(dict(values)).to_dict("records")
-    return {str(key): value for key, value in row.items()}
+    return {key: value for key, value in yaml.flat(values) if value != {}}
 
 
 def differing(settings: Sequence[Mapping[str, Any]], ignored: str = "") -> dict[str, list[str]]:

@@ -45,8 +45,14 @@ class Report:
 
     @property
     def synthetic(self) -> bool:
-        """Whether this project drew the images, a source that older reports call `embedded`."""
-        return self.facts.get("source") in ("synthetic", "embedded")
+        """Whether this project drew the images."""
+        return self.facts.get("source") == "synthetic"
+
+    @property
+    def code(self) -> Any:
+        """What tells apart the code behind the accuracies: its digests, of older reports the commit."""
+        by_row = {row: recipe.get("code") for row, recipe in self.facts["recipes"].items()}
+        return (self.facts["evaluated_by"], by_row) if "evaluated_by" in self.facts else self.facts.get("commit")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import PackageLoader
 from matplotlib.axes import Axes
 from scipy import stats
 
@@ -68,8 +67,7 @@ def seed_of(report: Report) -> int:
 
 def document(reports: Sequence[Report], scores: pd.DataFrame, probe: str) -> str:
     """Return the table of each dataset as markdown, with what the spread does and does not contain."""
-    environment = html.environment()
-    environment.loader = PackageLoader("vicreg.compare")
+    environment = html.environment("vicreg.compare")
     seeds = ", ".join(str(seed_of(report)) for report in reports)
     tables = {key: (accuracies(rows, seeds), lead(rows, probe)) for key, rows in groups(scores, "dataset")}
     context = {"reports": reports, "seeds": seeds, "tables": tables, "MISSING": MISSING}
@@ -115,8 +113,7 @@ def lead(scores: pd.DataFrame, probe: str) -> str:
 
 def mean_interval(values: pd.Series) -> tuple[float, float]:
     """95 % interval of the mean of a few independent values, as Student (1908): the fewer, the wider."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
-    return values.mean() - half, values.mean() + half
+    return stats.t.interval(0.95, len(values) - 1, values.mean(), values.sem())
 
 
 def draw_seeds(axes: Axes, scores: pd.DataFrame, styles: dict[str, style.Style]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from jinja2 import ChoiceLoader, PackageLoader
 
 from vicreg.compare.frames import MISSING, differing, flatten, groups, in_order
 from vicreg.compare.reports import Report
@@ -56,8 +55,7 @@ def verdict(change: tuple[float, float, float] | None) -> str:
 
 def document(a: Report, b: Report) -> str:
     """Return the page; it loads nothing from anywhere."""
-    environment = html.environment()
-    environment.loader = ChoiceLoader([PackageLoader("vicreg.compare"), PackageLoader("vicreg.reporting.page")])
+    environment = html.environment("vicreg.compare")
     environment.globals |= {"interval": interval, "MISSING": MISSING}
     datasets = [dataset(key, {"a": a, "b": b}) for key in a.datasets | b.datasets]
     same = a.facts == b.facts and a.scores.equals(b.scores)

@@ -5,6 +5,7 @@ text is hashed, not a syntax tree, which differs between versions of Python.
 """
 
 import ast
+import functools
 import hashlib
 import io
 import re
@@ -24,7 +25,7 @@ def digest(*modules: str, root: Path = ROOT) -> str:
     """The hex SHA-256 of these modules, all that they import, and DATA beside them; ValueError for an unknown one."""
     hashed = hashlib.sha256()
     for name, file in sorted(reached(modules, root).items()):
-        hashed.update(f"{name}\n{stripped(file)}\n".encode())
+        hashed.update(f"{name}\n{stripped(file.read_text(encoding='utf-8'))}\n".encode())
         for data in sorted(path for pattern in DATA for path in file.parent.glob(pattern)):
             hashed.update(data.read_bytes())
     return hashed.hexdigest()
@@ -40,8 +41,7 @@ def reached(modules: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
         if not (file := source(name, root)):
             raise ValueError(f"there is no module {name}")
         files[name], parent = file, name.rpartition(".")[0]  # importing a module runs its parents too
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        names = imported(tree, name if file.name == "__init__.py" else parent)
+        names = imports(file.read_text(encoding="utf-8"), name if file.name == "__init__.py" else parent)
         waiting += [module for module in (parent, *names) if source(module, root)]
     return files
 
@@ -54,8 +54,14 @@ def source(module: str, root: Path = ROOT) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
+@functools.cache
+def imports(text: str, package: str) -> tuple[str, ...]:
+    """Names that may be modules, of all imports in a module's text but those below `if TYPE_CHECKING`."""
+    return tuple(imported(ast.parse(text), package))
+
+
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Names that may be modules, of all imports in a tree but those below `if TYPE_CHECKING`."""
+    """Those in a part of its tree."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ImportFrom):
             relative = "." * node.level + (node.module or "")
@@ -69,9 +75,9 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
             yield from imported(node, package)
 
 
-def stripped(file: Path) -> str:
-    """The text of a module without comments, docstrings, blank lines and spaces at the ends of lines."""
-    text = file.read_text(encoding="utf-8")
+@functools.cache
+def stripped(text: str) -> str:
+    """A module's text without comments, docstrings, blank lines and spaces at the ends of lines."""
     lines, literal = text.split("\n"), set[int]()  # rows that end inside of a string, where every space counts
     statement: list[tokenize.TokenInfo] = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -1,14 +1,15 @@
 """YAML by PyYAML, with the numbers and words of version 1.2 as DVC writes them: 1e-05 is a number, `yes` a text."""
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 
-class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the numbers and words of version 1.2."""
+class Loader(yaml.CSafeLoader):
+    """PyYAML's safe loader, of libyaml, with the numbers and words of version 1.2."""
 
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (as PyYAML has it)
 
@@ -52,3 +53,12 @@ def load(path: Path | str) -> Any:
 def dumps(values: Any) -> str:
     """Plain values as text, keys in their order, floats so that `load` gives them back."""
     return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the nested values, each with its keys joined by dots; an empty mapping is a value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

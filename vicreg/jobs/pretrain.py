@@ -14,7 +14,7 @@ from vicreg.data.images import Images
 from vicreg.engine import collapse, distributed, loop
 from vicreg.engine.loader import Loader
 from vicreg.engine.train_state import TrainState
-from vicreg.io import weights
+from vicreg.io import description
 from vicreg.jobs import online_eval, trainer
 from vicreg.jobs.interruption import interruptible
 from vicreg.jobs.run_store import CheckpointError, RunStore, environment
@@ -32,7 +32,7 @@ class Job:
     """One pretraining.
 
     images, positions: the primary dataset, and which of its images pretrain; eval_images: labeled images of which the
-    online evaluation takes a part, None where there are none. data_key: a digest of all of them, in their order.
+    online evaluation takes a part, or None. data_key: a digest of all of them, in their order.
     scratch: the folder of all pretrainings' checkpoints; checkpoint_every: seconds.
     log: prints a line.
     """
@@ -80,11 +80,13 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
         interruptible(store, job.log) as interruption,
     ):
         state = trainer.build_state(job.recipe, job.images.pixels, job.positions, job.device)
-        checkpoint = load_checkpoint(store)
+        checkpoint, form = load_checkpoint(store), job.recipe.method.get("representation")
         about = {"dataset": job.images.name, "genuine": job.images.genuine, "images": len(job.positions)}
         result: dict[str, Any] = {**about, "history": [], "online": [], "train_seconds": 0.0}
         if checkpoint:
             result = checkpoint["result"]
+            if checkpoint.get("form") != form:
+                result["online"] = []  # of another form of the representation
             state.load_state_dict(checkpoint)
         began = time.monotonic() - result["train_seconds"]
 
@@ -92,7 +94,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             if store.is_due or interruption.requested:
                 loop.check_finite_weights(state)
                 result["train_seconds"] = round(time.monotonic() - began, 2)
-                store.write({**state.state_dict(), "result": result})
+                store.write({**state.state_dict(), "result": result, "form": form})
             interruption.check()
 
         loader = Loader(job.images.pixels, job.positions, job.device, job.data_placement)
@@ -114,7 +116,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             job.log(f"warning: {error}")
             result["collapsed"] = str(error).splitlines()[0]
         result["train_seconds"] = round(time.monotonic() - began, 2)
-        store.finish({**state.state_dict(), "result": result})
+        store.finish({**state.state_dict(), "result": result, "form": form})
         if not is_current():
             raise RecipeChangedError(
                 f"the recipe or the code of {job.recipe.row} changed while it was pretrained, and DVC would record the "
@@ -123,11 +125,12 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             )
         if "pretext" in result:
             tracked.metrics({"pretext_accuracy": result["pretext"]}, job.recipe.epochs)
-        tracked.artifact(save(state.method, result), "weights")
+        file = save(state.method, result)
+        tracked.artifact(file, "weights")
         if "collapsed" in result:
             tracked.tag("collapsed", result["collapsed"])
         else:
-            tracked.tag("weights", weights.digest(state.method.encoder))
+            tracked.tag("weights", description.identity(description.encoder(file)))
 
 
 def main_process_only(context: Callable[[], AbstractContextManager]) -> AbstractContextManager:
@@ -198,6 +201,7 @@ def log_metrics(tracked: runs.Run, result: dict[str, Any], since: int = 0) -> No
             if record["epoch"] >= since:
                 values = {f"{prefix}{key}": value for key, value in record.items() if key != "epoch"}
                 tracked.metrics(values, int(record["epoch"]))
+    tracked.flush()
 
 
 def format_epoch(recipe: Recipe, result: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import platform
 import shutil
 import time
@@ -35,8 +34,8 @@ class RunStore:
     """
 
     def __init__(self, root: Path, prefix: str, key: Any, interval: float = 60.0, log: Callable[[str], None] = print):
-        self.run = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        self.root, self.folder = root, root / f"{prefix}-{self.run[:16]}"
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        self.root, self.folder = root, root / f"{prefix}-{digest[:16]}"
         self.interval, self.log, self.saved = interval, log, -float("inf")
 
     def files(self) -> list[Path]:
@@ -44,7 +43,7 @@ class RunStore:
         return sorted(self.folder.glob("[0-9]*-[0-9]*-*.ckpt"), reverse=True)
 
     def load_latest(self) -> dict[str, Any] | None:
-        """Return the newest checkpoint that is whole and this run's, None where there is none; others are logged."""
+        """Return the newest checkpoint that is whole, None where there is none; others are logged."""
         for file in self.files():
             try:
                 return self.read(file)
@@ -63,17 +62,11 @@ class RunStore:
             starts.write(f"{time.time():.3f} process {os.getpid()} epoch {position[0]} step {position[1]}\n")
 
     def read(self, file: Path) -> dict[str, Any]:
-        """Return the state in a checkpoint; raises CheckpointError for a damaged file or another run's."""
+        """Return the state in a checkpoint; raises CheckpointError for a damaged file."""
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest()[:32] != file.stem.rpartition("-")[2]:
             raise CheckpointError("it is damaged, its content is not what its name says")
-        try:  # tensors and plain values, and nothing that could carry code
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            raise CheckpointError(f"it is no checkpoint ({error})") from None
-        if not isinstance(state, dict) or state.get("run") != self.run:
-            raise CheckpointError("it is another run's")
-        return state
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # and no code
 
     @property
     def is_due(self) -> bool:
@@ -86,7 +79,7 @@ class RunStore:
         Raises OSError that says what to do.
         """
         stream = io.BytesIO()
-        torch.save({**state, "run": self.run, "environment": environment()}, stream)
+        torch.save({**state, "environment": environment()}, stream)
         content = stream.getbuffer()
         name = f"{state['epoch']:06d}-{state['step']:08d}-{hashlib.sha256(content).hexdigest()[:32]}.ckpt"
         with atomic.writing(self.folder / name) as file:
@@ -97,7 +90,8 @@ class RunStore:
 
     def finish(self, state: dict[str, Any]) -> None:
         """Keep the weights of a finished run alone, for the case that what it made of them gets lost."""
-        self.write({key: value for key, value in state.items() if key in ("method", "epoch", "step", "result")}, keep=1)
+        kept = ("method", "epoch", "step", "result", "form")
+        self.write({key: value for key, value in state.items() if key in kept}, keep=1)
         (self.folder / "finished").touch()
 
     @contextmanager

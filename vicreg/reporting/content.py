@@ -125,7 +125,7 @@ def tiles(study: Study) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
 def collapse_verdicts(trained: Results) -> list[str]:
     """Return a sentence for each row that shows signs of collapse in its last epoch, and one for all others."""
     last = {row: result["history"][-1] for row, result in trained.items()}
-    told = {row: {"max_rank": 0} | epoch for row, epoch in last.items() if epoch.keys() >= {*INDICATORS}}
+    told = {row: epoch for row, epoch in last.items() if epoch.keys() >= {*INDICATORS}}
     signs = {row: lines for row, epoch in told.items() if (lines := collapse.warnings(epoch))}
     sound = {row: epoch for row, epoch in told.items() if row not in signs}
     return [say("collapsing", *sign) for sign in signs.items()] + ([say("sound", sound)] if sound else [])

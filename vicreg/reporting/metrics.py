@@ -93,7 +93,8 @@ def facts(study: Study) -> dict[str, Any]:
     """Return what one needs to know to judge or repeat the numbers."""
     seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
     return {
-        **{key: getattr(study, key) for key in ("name", "sizes", "protocol", "seed", "recipes", "commit", "versions")},
+        **{key: getattr(study, key) for key in ("name", "sizes", "protocol", "seed", "recipes", "versions")},
+        **{key: getattr(study, key) for key in ("evaluated_by", "commit")},
         "source": study.sizes.get("source"),
         "datasets": {
             dataset.key: {"classes": len(dataset.classes), "images": dataset.subsets}

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 from vicreg.io import yaml
@@ -41,21 +40,13 @@ def overrides(study: Study) -> list[str] | None:
     shown = provenance.git("show", f"{study.commit}:./params.yaml") if study.commit else None
     if shown is None:
         return None
-    before = dict(_flat(yaml.loads(shown)))
+    before = dict(yaml.flat(yaml.loads(shown)))
     now = {"study": study.name, "seed": study.seed, "protocol": study.protocol, **study.params}
     return [
         f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
-        for key, value in _flat(now)
+        for key, value in yaml.flat(now)
         if (before[key] != value if key in before else value is not None and (value != {} or "." in key))
     ]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _text(value: Any) -> str:

@@ -49,7 +49,7 @@ class Study:
     pretraining, evaluations, pair_losses, neighbors: a row that did not take part has one of `STATES` in its place.
     judging: of rows that were judged in more ways, by stage, what the stages JUDGES wrote.
     seconds: one entry per stage, {"stage", "seconds", "device"}.
-    commit: of the code, None where there is no git.
+    evaluated_by: digests of the stages' code that shapes accuracies. commit: of all code, None where there is no git.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Study:
     neighbors: Results
     seconds: list[dict[str, Any]]
     versions: dict[str, str]
+    evaluated_by: dict[str, str]
     commit: str | None
     params: dict[str, Any] = field(default_factory=dict)
     judging: Results = field(default_factory=dict)
@@ -126,7 +127,7 @@ def gather(settings: dict[str, Any], data: Mapping[str, Images], split: Split, c
     results["evaluations"] |= {row: {"collapsed": r["collapsed"]} for row, r in pretraining if "collapsed" in r}
     return Study(
         name=settings["study"],
-        **{key: settings[key] for key in ("sizes", "protocol", "seed", "params")},
+        **{key: settings[key] for key in ("sizes", "protocol", "seed", "params", "evaluated_by")},
         datasets=tuple(describe(data[role], role, key, split) for role, key in settings["datasets"].items()),
         seconds=_seconds(paths, {"", *rows, *ROLES}, settings["judged"]),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import PackageLoader
-
 from vicreg.compare import reports
 from vicreg.compare.frames import flatten
 from vicreg.data.cifar import NAMES
@@ -22,8 +20,7 @@ def model_card(model: Path, recipe: dict[str, Any], num_features: int, onnx_diff
     recipe: the file's description. num_features: D of the representations. onnx_difference: how far the encoder in ONNX
     is from PyTorch, None where there is none. Raises ValueError for a damaged report.
     """
-    environment = html.environment()
-    environment.loader = PackageLoader("vicreg.serving")
+    environment = html.environment("vicreg.serving")
     context = {"name": model.stem, "recipe": recipe, "num_features": num_features, "onnx_difference": onnx_difference}
     context |= {"cifar_names": NAMES, "synthetic_names": plugins.member("sources", "synthetic").NAMES}
     context["paper"] = recipes.paper(recipe["method"]["name"])

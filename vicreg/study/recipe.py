@@ -18,6 +18,7 @@ from vicreg.study.params import Params, ParamsError
 CIFAR_SIZE = 32  # pixels, of sources without an `image_size` of their own
 SHAPES = ("vicreg.study.builders",)  # modules that every row runs through ...
 TRAINS = ("vicreg.jobs.trainer", "vicreg.jobs.online_eval")  # ... and those of rows that train
+EVALUATES = ("download-primary", "download-transfer", "split", "features", "linear_eval")  # stages behind accuracies
 
 
 class Data(Section):
@@ -168,6 +169,7 @@ def stage_settings(p: Params) -> dict[str, dict[str, Any]]:
     for name, values in settings.items():
         code = code_digest.digest(f"stages.{name.partition('-')[0]}", *members.get(name, ()))
         settings[name] = {**values, "code": code}
+    settings["report"]["evaluated_by"] = {name: settings[name]["code"] for name in EVALUATES}
     return settings
 
 

@@ -13,7 +13,7 @@ from vicreg.tracking.runs import Run
 from vicreg.tracking.store import store, tracking_uri
 
 ALIAS = "best"
-REQUIREMENTS = ("mlflow", "numpy", "safetensors", "torch", "torchvision")  # what answering needs, as it is here
+REQUIREMENTS = ("mlflow", "numpy", "psutil", "safetensors", "torch", "torchvision", "tqdm")  # what answering needs
 
 
 def find(name: str, digest: str) -> str | None:

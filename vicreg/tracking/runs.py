@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from vicreg.io import atomic
+from vicreg.io import atomic, yaml
 from vicreg.tracking import system_metrics
 from vicreg.tracking.failures import first_line, sigterm_as_exit, try_or_warn
 from vicreg.tracking.provenance import provenance
 from vicreg.tracking.store import store, study_run, tracking_uri
 
 DIGITS = 6  # of a metric: what lies behind them is noise, and fills the tables of MLflow's pages
-FLUSH_SECONDS = 5.0  # metrics wait at most this long for the next ones, and are then written together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +38,18 @@ class Run:
         self.client, self.id, self.study_id = client, id, study_id
         self.pending: list[Any] = []  # metrics that are not yet in the store
         self.logged: set[tuple[str, int]] = set()  # names and steps that an earlier part of the run brought there
-        self.flushed = time.monotonic()
         self.failure = f"MLflow run {id} misses something"
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers by name at a step, such as an epoch, but for what an earlier part of the run logged already."""
+        """Note numbers by name at a step, such as an epoch, but for what an earlier part of the run logged already.
+
+        They are written together by `flush`, at the end of the run at the latest.
+        """
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         new = {name: value for name, value in values.items() if (name, step) not in self.logged}
         self.pending += [Metric(name, float(f"{value:.{DIGITS}g}"), now, step) for name, value in new.items()]
-        if time.monotonic() - self.flushed > FLUSH_SECONDS:
-            self.flush()
 
     def artifact(self, path: Path | str, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
@@ -88,7 +86,6 @@ class Run:
 
     def flush(self) -> None:
         """Write the metrics that wait; those that cannot be written wait for the next time."""
-        self.flushed = time.monotonic()
         with try_or_warn(self.failure):
             self.client.log_batch(self.id, metrics=self.pending)
             self.pending = []
@@ -109,8 +106,9 @@ def run(
 
     fingerprint: the data's, a hash in hexadecimal; with `tags.dataset` it is the run's dataset in MLflow.
     params: nested or flat; nested keys are joined with dots.
-    run_id_file: a file for the run's id. Where it holds one that the store knows, that run goes on; the name of its
-        folder becomes a tag, by which a run is found that was cut off before its id was written.
+    run_id_file: a file for the run's id. Where it holds one that the store knows, that run goes on, unless it is
+        finished and another experiment's. The name of its folder becomes a tag, by which a run is found that was cut
+        off before its id was written.
 
     The run ends as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C or SIGTERM.
     Raises RuntimeError at the start, before any work, when the store cannot be used.
@@ -138,6 +136,8 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
     texts |= {"folder": run_id_file and run_id_file.parent.name}
     texts = {key: text for key, text in texts.items() if text}
     earlier = find_run(client, experiment_id, run_id_file) if run_id_file else None
+    if earlier and earlier.info.status == "FINISHED" and earlier.data.tags["experiment"] != texts["experiment"]:
+        earlier = None  # that experiment keeps it
     info = earlier.info if earlier else client.create_run(experiment_id, run_name=name, tags=texts).info
     current = Run(client, info.run_id, texts["mlflow.parentRunId"])
     if earlier:
@@ -176,5 +176,4 @@ def log_data_and_params(run: Run, dataset: str, fingerprint: str, params: Mappin
     about = {"fingerprint": fingerprint}  # of which MLflow takes 36 characters as its digest
     data = Dataset(dataset, fingerprint[:36], "code", json.dumps({"tags": about}), profile=json.dumps(about))
     run.client.log_inputs(run.id, datasets=[DatasetInput(data)])
-    [flat] = pd.json_normalize(dict(params)).to_dict("records")
-    run.client.log_batch(run.id, params=[Param(str(key), str(value)) for key, value in flat.items()])
+    run.client.log_batch(run.id, params=[Param(key, str(value)) for key, value in yaml.flat(params) if value != {}])

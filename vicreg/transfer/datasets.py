@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vicreg.data.image_files import list_files, shown
+from vicreg.data.image_files import shown
 from vicreg.io.errors import reason
 
 UNPACK = "unpack the archives of its authors again"
@@ -34,7 +34,7 @@ INAT_COUNTS: dict[str, Any] = {"classes": 8142, "train": 437_513, "test": 24_426
 VOC_LAYOUT = "VOCdevkit/VOC2007/JPEGImages/<id>.jpg and VOCdevkit/VOC2007/ImageSets/Main/<class>_{trainval,test}.txt"
 PLACES_LAYOUT = (
     "data/vision/torralba/deeplearning/images256/<letter>/<class>/*.jpg and "
-    "trainvalsplit_places205/{train,val}_places205.csv, or places205/{train,val}/<class>/*.jpg"
+    "trainvalsplit_places205/{train,val}_places205.csv"
 )
 INAT_LAYOUT = "train_val2018/<group>/<number>/*.jpg, train2018.json and val2018.json"
 
@@ -129,11 +129,8 @@ def voc_part(files: Sequence[Path]) -> Part:
 
 
 def places205(root: Path) -> Dataset:
-    """Places205 (Zhou et al., NeurIPS 2014) as its authors or as VISSL lay it out: train trains, val tests."""
+    """Places205 (Zhou et al., NeurIPS 2014): train trains, val tests."""
     folder, lists = root / "data/vision/torralba/deeplearning/images256", root / "trainvalsplit_places205"
-    base = root / "places205" if (root / "places205").is_dir() else root
-    if any((base / split).is_dir() for split in ("train", "val")):
-        return places205_folders(base)
     files = [lists / f"{split}_places205.csv" for split in ("train", "val")]
     require("Places205", PLACES_LAYOUT, [folder, *files])
     parts, folders = [(file, *table(file, range(PLACES_COUNTS["classes"]))) for file in files], dict[int, str]()
@@ -143,16 +140,6 @@ def places205(root: Path) -> Dataset:
             if above != (first := folders.setdefault(label, above)):
                 raise ValueError(f"{file} has the number {label} for {shown(above)} and for {shown(first)}: {UNPACK}")
     return single_label("Places205", folder, parts, PLACES_COUNTS)
-
-
-def places205_folders(base: Path) -> Dataset:
-    """Places205 as {train,val}/<class>/*.jpg below `base`."""
-    splits, parts = [base / "train", base / "val"], []
-    require("Places205", PLACES_LAYOUT, splits)
-    for split in splits:
-        names = [file.relative_to(base).as_posix() for file in list_files(split)]
-        parts.append((split, names, [class_of(name, r"\w+/([^/]+)/[^/]+", split) for name in names]))
-    return single_label("Places205", base, parts, PLACES_COUNTS)
 
 
 def inat18(root: Path) -> Dataset:
@@ -180,8 +167,6 @@ def single_label(title: str, folder: Path, parts: Sequence[tuple], published: di
     if unknown := sorted({*test_keys} - {*keys}):
         raise ValueError(f"{test_source} has classes of which {source} has no image: {some(unknown)}; {UNPACK}")
     classes, labels = np.unique(keys, return_inverse=True)
-    if len(classes) > (most := published["classes"]):
-        raise ValueError(f"{source} has {len(classes):,} classes, {title} {most:,}: it is another dataset")
     test = Part(test_source, test_names, np.searchsorted(classes, test_keys))
     return Dataset(title, folder, tuple(map(str, classes)), Part(source, names, labels), test, published)
 

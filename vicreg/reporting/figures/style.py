@@ -78,5 +78,5 @@ def save(figure: Figure, stem: Path) -> None:
     """Write `stem`.svg and `stem`.png: equal figures give equal bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(RC):
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-        figure.savefig(stem.with_suffix(".png"), dpi=160, metadata={"Software": None})
+        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(f"{stem}.png", dpi=160, metadata={"Software": None})

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
@@ -16,10 +16,10 @@ from vicreg.reporting import markdown
 LARGEST = 96  # pixels of an image's side on a page: what is larger is shown smaller
 
 
-def environment() -> Environment:
-    """The templates; what those of HTML show is escaped unless it is markup already."""
+def environment(*packages: str) -> Environment:
+    """The templates of packages, and the page's; what those of HTML show is escaped unless it is markup already."""
     templates = Environment(
-        loader=PackageLoader("vicreg.reporting.page", "templates"),
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "vicreg.reporting.page")]),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
