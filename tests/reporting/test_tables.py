@@ -257,6 +257,8 @@ def test_what_recipes_share_is_told_once():
     assert shared == "`resnet` of width 8, views `aug` (crops of 20 % or more), batches of 64, `lars`"
     assert own["a"].endswith("dimensions uncorrelated. 3 epochs.") and own["b"] == "`mine`. 9 epochs."
     assert own["random"].endswith("the floor of every table.")
+    made["b"] |= {"policy": {"name": "mine"}}
+    assert " Views `mine`" in recipes.summary(made)[1]["b"]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pandas as pd
 
 from vicreg.compare.frames import flatten, in_order
 from vicreg.io import yaml
+from vicreg.reporting.metrics import SCORES
 from vicreg.tracking.provenance import git
 
 FILE, HITS = "metrics.json", "hits.json"
 CELL = ["dataset", "probe", "encoder"]  # what an accuracy is of
-SCORES = ["top1", "top1_low", "top1_high", "top5"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def parse(name: str, origin: str, data: bytes, params: dict[str, Any] | None = N
             if isinstance(numbers, dict)  # else it says why there are none
         ]
         scores = pd.DataFrame(rows, columns=[*CELL, *SCORES, "gain", "gain_low", "gain_high"])
-        if not (scores[SCORES] >= 0).all(axis=None):
+        if not (scores[list(SCORES)] >= 0).all(axis=None):
             raise ValueError("an accuracy is no number")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{origin} is no metrics.json of a study ({error!r}): run `dvc repro report`") from error

@@ -38,13 +38,11 @@ def summary(rows: Settings) -> tuple[str, dict[str, str]]:
     }
     values = {part: {row: texts[part] for row, texts in phrases.items() if part in texts} for part in BRIEF}
     common = {part: next(iter(held.values())) for part, held in values.items() if len(held) > 1 and not _differ(held)}
-    own = {row: [text for part, text in texts.items() if part not in common] for row, texts in phrases.items()}
-    words = {
-        row: " ".join(
-            [explained("methods", recipe["method"]["name"]), *([f"{', '.join(own[row])}."] if own[row] else [])]
-        )
-        for row, recipe in rows.items()
-    }
+    words = {}
+    for row, texts in phrases.items():
+        own = ", ".join(text for part, text in texts.items() if part not in common)
+        sentence = f" {own[0].upper()}{own[1:]}." if own else ""
+        words[row] = explained("methods", rows[row]["method"]["name"]) + sentence
     return ", ".join(common.values()), words
 
 
