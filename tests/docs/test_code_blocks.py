@@ -78,7 +78,7 @@ def test_dvc_has_the_command_and_its_options(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [call for call in calls("dvc") if overrides(call.values[0])])
 def test_overrides_name_parameters_and_validate(words: list[str], tmp_path: Path) -> None:
-    """As DVC applies them; a key that is not there needs a +, and each value of a sweep is tried."""
+    """As DVC applies them; a key that is not there needs `++`, and each value of a sweep is tried."""
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
     for number, sweep in enumerate(get_hydra_sweeps({"params.yaml": overrides(words)})):

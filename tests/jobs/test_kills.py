@@ -159,7 +159,7 @@ def undisturbed_seconds(repository: Repository) -> float:
 
 
 def check(repository: Repository, undisturbed: Repository, revision: str) -> None:
-    """The weights are the same, and each experiment that pretrained to the end has one MLflow run with every epoch once."""
+    """The weights are the same, and each experiment that had the run has one in MLflow, with every epoch once."""
     from mlflow import MlflowClient
 
     assert weights(repository, revision) == weights(undisturbed, "HEAD")

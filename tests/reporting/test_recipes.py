@@ -105,7 +105,7 @@ def test_every_overridden_parameter_is_named(commit: str) -> None:
     }
     report = replace(fakes.study(), name="embedded", seed=3, params=params, commit=commit)
     overrides = ["seed=3", "aug.scale_min=0.4", "aug.blur=[0.5,0.1]", "datasets.photos.folder=FOLDER"]
-    overrides += ['+encoders.new.method="my method"', "+encoders.new.epochs=3"]
+    overrides += ['++encoders.new.method="my method"', "++encoders.new.epochs=3"]
     assert reproduce.overrides(report) == overrides
     text = content.document(report)
     assert f"git checkout {commit}" in text and "-S aug.scale_min=0.4 -S 'aug.blur=[0.5,0.1]'" in text

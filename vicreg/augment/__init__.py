@@ -1,1 +1,1 @@
-"""Augmentation: two views of each image of a batch, on the device."""
+"""Augmentation: views of each image of a batch, on the device."""

@@ -50,7 +50,7 @@ class RevNet(StagedBackbone):
     class Params(StagedBackbone.Params):
         """width: channels of the first stage, an even number; size: see `StagedBackbone`.
 
-        relu: whether the last batch norm is followed by a ReLU; stem: cifar (3x3, stride 1) or imagenet (7x7, pool).
+        relu: whether the last batch norm is followed by a ReLU; stem: as of `resnet`.
         """
 
         width: Annotated[int, Field(ge=2, le=MAX_INT, multiple_of=2)]

@@ -117,7 +117,9 @@ def predict(
     dataset: Annotated[
         str | None, typer.Option(help="Whose classes to name, else all: primary, transfer, or a name.")
     ] = None,
-    probe: Annotated[str, typer.Option(help="Which classifier: linear, logistic or knn.")] = "linear",
+    probe: Annotated[
+        str, typer.Option(help="Which classifier: linear, logistic, knn or mlp, of those in `probes`.")
+    ] = "linear",
     top: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="How many classes of each image, else 5; of several images 1."),

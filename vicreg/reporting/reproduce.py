@@ -35,7 +35,7 @@ def readme() -> str:
 def overrides(study: Study) -> list[str] | None:
     """Return "key=value" for every parameter that params.yaml has otherwise at the commit; None where that is unknown.
 
-    A key that it does not have at all begins with "+", as in Hydra. Where a folder lies on this machine is left out.
+    A key that it does not have at all begins with "++", as in Hydra: the same command goes on after Ctrl-C. Where a folder lies on this machine is left out.
     """
     shown = provenance.git("show", f"{study.commit}:./params.yaml") if study.commit else None
     if shown is None:
@@ -43,7 +43,7 @@ def overrides(study: Study) -> list[str] | None:
     before = dict(yaml.flat(yaml.loads(shown)))
     now = {"study": study.name, "seed": study.seed, "protocol": study.protocol, **study.params}
     return [
-        f"{'' if key in before else '+'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
+        f"{'' if key in before else '++'}{key}={'FOLDER' if key.endswith('.folder') and value else _text(value)}"
         for key, value in yaml.flat(now)
         if (before[key] != value if key in before else value is not None and (value != {} or "." in key))
     ]
