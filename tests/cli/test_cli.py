@@ -127,7 +127,7 @@ def test_embed_says_what_is_wrong_with_a_folder(study):
     assert "empty holds no image that can be read; it is empty" in refused("embed", "empty")
     assert "nowhere cannot be used as an image: it does not exist" in refused("embed", "nowhere")
     assert "params.yaml cannot be used as an image: it is no image" in refused("embed", "params.yaml")
-    assert "--out empty is a folder: name a file" in refused("embed", "../pictures", "--out", "empty")
+    assert "--out empty: name a file for NumPy" in refused("embed", "../pictures", "--out", "empty")
 
 
 def test_a_missing_encoder_is_an_error_that_lists_others(study):

@@ -97,6 +97,7 @@ def test_the_interval_of_a_mean_covers_it_19_times_in_20() -> None:
     rng = np.random.default_rng(0)
     intervals = np.array([repetitions.mean_interval(pd.Series(rng.normal(0.5, 0.1, 3))) for _ in range(2000)])
     assert 0.93 < ((intervals[:, 0] < 0.5) & (intervals[:, 1] > 0.5)).mean() < 0.97
+    assert repetitions.mean_interval(pd.Series([0.25, 0.25])) == (0.25, 0.25)
 
 
 def test_a_lead_that_seeds_confirm_is_no_chance() -> None:

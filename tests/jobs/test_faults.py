@@ -89,7 +89,7 @@ def test_weights_that_cannot_be_written_are_not_lost(study: Repository) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_one_clear_message(study: Repository) -> None:
+def test_a_gpu_that_is_not_there_is_an_error(study: Repository) -> None:
     change(study, "device", "cuda")
     with pytest.raises(ValueError, match=r"device = 'cuda' cannot be used here.*Use `device: auto` or cpu\."):
         stages.pretrain.main("cifar_aug")
@@ -137,16 +137,16 @@ def test_two_processes_on_the_same_run_do_its_work_once(study: Repository) -> No
     before = digest(WEIGHTS)
     (study.folder / "mlflow.db").unlink()
     WEIGHTS.unlink()
-    change(study, "studies.embedded.epochs", 5)
+    change(study, "studies.embedded.epochs", 20)
     first = study.begin(*COMMAND)
-    until(first, "epoch 1/5: ")
+    until(first, "epoch 1/20: ")
     first.send_signal(signal.SIGSTOP)  # for as long as the second takes to come to it
     second = study.begin(*COMMAND)
     until(second, f"this run is under way in process {first.pid}")
     first.send_signal(signal.SIGCONT)
     said = [process.communicate(timeout=240)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], said
-    assert ["epoch 5/5: " in text for text in said] == [True, False]
+    assert ["epoch 20/20: " in text for text in said] == [True, False]
     [run] = study.tracked_runs()
     assert run.info.status == "FINISHED"
     assert digest(WEIGHTS) != before

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Repository
+from conftest import Repository, wait_for
 from ruamel.yaml import YAML
 
 from vicreg.jobs import run_store
@@ -92,14 +92,6 @@ def trainings(repository: Repository) -> list[psutil.Process]:
                 found.append(process)
         except psutil.Error:
             continue
-    return found
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
     return found
 
 

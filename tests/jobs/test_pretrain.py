@@ -2,8 +2,11 @@
 
 import os
 import signal
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import torch
 from vicreg.data.images import Images
 from vicreg.jobs import interruption, online_eval, pretrain
 from vicreg.nn.method import Method
-from vicreg.study import params, recipe
+from vicreg.study import builders, params, recipe
 
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
 PIXELS = tiny.pixels(50)
@@ -24,6 +27,13 @@ def job(folder: Path, data_key: str = "data", **changes: Any) -> pretrain.Job:
     row = recipe.resolve(PARAMS.model_copy(update={"precision": "float32", **changes}), "cifar_aug")
     cpu = torch.device("cpu")
     return pretrain.Job(row, IMAGES, np.arange(50), None, data_key, cpu, folder, log=lambda line: None)
+
+
+def jigsaw(form: str) -> recipe.Recipe:
+    methods = PARAMS.methods | {"jigsaw": PARAMS.methods["jigsaw"] | {"representation": form}}
+    row = recipe.resolve(PARAMS.model_copy(update={"methods": methods}), "jigsaw")
+    assert row.method["representation"] == form
+    return row
 
 
 def test_everything_that_shapes_a_run_is_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,12 +53,26 @@ def test_everything_that_shapes_a_run_is_in_its_name(tmp_path: Path, monkeypatch
 def test_what_is_evaluated_shapes_no_weights(tmp_path: Path) -> None:
     names = set()
     for form in ("patches", "image"):
-        jigsaw = PARAMS.methods["jigsaw"] | {"representation": form}
-        row = recipe.resolve(PARAMS.model_copy(update={"methods": PARAMS.methods | {"jigsaw": jigsaw}}), "jigsaw")
-        assert row.method["representation"] == form
-        made = pretrain.Job(row, IMAGES, np.arange(50), None, "data", torch.device("cpu"), tmp_path)
+        made = pretrain.Job(jigsaw(form), IMAGES, np.arange(50), None, "data", torch.device("cpu"), tmp_path)
         names.add(made.store(1).folder.name)
     assert len(names) == 1
+
+
+def test_another_form_has_no_online_accuracies_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrain, "mlflow_run", lambda job, store: nullcontext(Mock()))
+    images = replace(IMAGES, labels=np.arange(50) % 2, classes=("x", "y"))
+    found = []
+    for form in ("patches", "image"):
+        row = jigsaw(form).model_copy(update={"epochs": 1, "batch_size": 16})
+
+        def save(method: Method, result: dict[str, Any], row: recipe.Recipe = row) -> Path:
+            found.append((len(result["history"]), len(result["online"])))
+            builders.save_method(tmp_path / "x.safetensors", method, row)
+            return tmp_path / "x.safetensors"
+
+        made = pretrain.Job(row, images, np.arange(50), images, "data", tiny.CPU, tmp_path, log=lambda line: None)
+        pretrain.run(made, lambda: True, save)
+    assert found == [(1, 1), (1, 0)]
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -141,20 +142,20 @@ def test_a_second_process_waits_and_says_who_has_the_run(tmp_path: Path) -> None
     code = (
         "import sys; from pathlib import Path; from vicreg.jobs.run_store import RunStore\n"
         "with RunStore(Path(sys.argv[1]), 'embedded-cifar_aug', {'seed': 0}).lock():\n"
-        "    print('held', flush=True); sys.stdin.read(1)"
+        "    print('held', flush=True); sys.stdin.read(1); Path(sys.argv[1], 'left').touch()"
     )
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     lines: list[str] = []
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, **pipes) as first:
-        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        asked, said = first.stdin, first.stdout
+        assert asked is not None and said is not None and said.readline() == "held\n"
 
         def log(line: str) -> None:
-            assert first.poll() is None
             lines.append(line)
-            first.communicate("x", timeout=60)
+            Timer(0.5, asked.close).start()  # when this process waits
 
         with new_store(tmp_path, log=log).lock():
-            assert first.returncode == 0
+            assert (tmp_path / "left").exists()
     assert f"under way in process {first.pid} on " in lines[0] and "waiting" in lines[0]
 
 

@@ -94,11 +94,11 @@ def test_dvc_shows_and_compares_experiments(repository: Repository) -> None:
 
 @pytest.mark.usefixtures("rerun")
 def test_a_queued_sweep_finishes_and_leaves_no_worker(repository: Repository) -> None:
-    queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.2)")
+    queued = repository.dvc("exp", "run", "--queue", "--set-param", "aug.scale_min=choice(0.08,0.1)")
     assert queued.count("Queued experiment") == 2
     status = work_through_the_queue(repository)
     assert status.count("Success") == 2, status
-    assert scale_mins(repository) == {"0.08", "0.2", "0.4"}
+    assert scale_mins(repository) == {"0.08", "0.1", "0.2", "0.4"}
 
 
 @pytest.mark.usefixtures("rerun")

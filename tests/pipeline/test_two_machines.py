@@ -1,4 +1,4 @@
-"""Two clones, as on two machines, with one S3-compatible remote and one MLflow server on PostgreSQL, on loopback."""
+"""Two clones, as on two machines, with one S3-compatible remote and one MLflow server on PostgreSQL, all local."""
 
 import os
 import shutil

@@ -176,9 +176,17 @@ def test_a_registered_model_says_where_it_comes_from(root: Path, registered: dic
 NEEDED = """
 import ast, sys
 import vicreg.serving.classifier
+from vicreg.evaluation import classifiers
+from vicreg.io import plugins
+from vicreg.nn.backbone import Backbone
+from vicreg.nn.method import Method
+for family, contract in (("methods", Method), ("backbones", Backbone)):
+    for name in plugins.names(family):
+        plugins.member_class(family, name, contract)
 for name, module in list(sys.modules.items()):
     if name.startswith("vicreg") and module.__file__:
-        for node in ast.parse(open(module.__file__).read()).body:
+        tree = ast.parse(open(module.__file__).read())
+        for node in ast.walk(tree) if name.startswith(("vicreg.methods", "vicreg.backbones")) else tree.body:
             print(*[alias.name for alias in node.names] if isinstance(node, ast.Import) else [], sep="\\n")
             print(node.module if isinstance(node, ast.ImportFrom) else "")
 """
@@ -195,7 +203,7 @@ def test_a_registered_model_names_what_it_needs() -> None:
             needed = map(Requirement, metadata.requires(name) or [])
             waiting += [other.name for other in needed if not other.marker or other.marker.evaluate({"extra": ""})]
     packages = metadata.packages_distributions()
-    assert {"torch", "tqdm", "psutil"} <= imported
+    assert {"torch", "torchvision", "tqdm", "psutil"} <= imported
     assert [module for module in imported if not found & set(map(canonicalize_name, packages[module]))] == []
 
 

@@ -142,7 +142,13 @@ def test_a_stage_depends_on_what_it_reads_alone() -> None:
     def settings(**changes: Any) -> dict[str, Any]:
         return recipe.stage_settings(params.validate({**copy.deepcopy(VALUES), **changes}))
 
+    def evaluated_by(of: dict[str, Any]) -> dict[str, str]:
+        return of["report"]["evaluated_by"]
+
     before, after = settings(), settings(probes={"linear": VALUES["probes"]["linear"]})
+    assert evaluated_by(before)["linear_eval"] != evaluated_by(after)["linear_eval"]
+    assert {"download-primary", "split", "features"} <= evaluated_by(before).keys()
     assert {name for name in before if before[name] != after[name]} == {"linear_eval", "report"}
     after = settings(pair_loss={"num_pairs": 3, "num_negatives": 2})
     assert {name for name in before if before[name] != after[name]} == {"pair_loss", "report"}
+    assert evaluated_by(before) == evaluated_by(after)

@@ -90,8 +90,8 @@ def embed(
     - files: the path of each image, in a single folder the one within it, in the same order
     - description: what the encoder is and how it was trained, as JSON
     """
-    if out.is_dir():
-        raise ValueError(f"--out {out} is a folder: name a file, such as features.npz")
+    if out.suffix != ".npz" or out.is_dir():
+        raise ValueError(f"--out {out}: name a file for NumPy, such as features.npz")
     file = resolve(encoder)
     pixels, names = read_images(images, file)
 

@@ -51,7 +51,7 @@ class Report:
     @property
     def code(self) -> Any:
         """What tells apart the code behind the accuracies: its digests, of older reports the commit."""
-        by_row = {row: recipe.get("code") for row, recipe in self.facts["recipes"].items()}
+        by_row = {row: recipe.get("code") for row, recipe in sorted(self.facts["recipes"].items())}
         return (self.facts["evaluated_by"], by_row) if "evaluated_by" in self.facts else self.facts.get("commit")
 
     @property

@@ -113,7 +113,8 @@ def lead(scores: pd.DataFrame, probe: str) -> str:
 
 def mean_interval(values: pd.Series) -> tuple[float, float]:
     """95 % interval of the mean of a few independent values, as Student (1908): the fewer, the wider."""
-    return stats.t.interval(0.95, len(values) - 1, values.mean(), values.sem())
+    half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
+    return values.mean() - half, values.mean() + half
 
 
 def draw_seeds(axes: Axes, scores: pd.DataFrame, styles: dict[str, style.Style]) -> None:

@@ -85,7 +85,7 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
         result: dict[str, Any] = {**about, "history": [], "online": [], "train_seconds": 0.0}
         if checkpoint:
             result = checkpoint["result"]
-            if checkpoint.get("form") != form:
+            if checkpoint.get("form", form) != form:
                 result["online"] = []  # of another form of the representation
             state.load_state_dict(checkpoint)
         began = time.monotonic() - result["train_seconds"]
@@ -139,7 +139,7 @@ def main_process_only(context: Callable[[], AbstractContextManager]) -> Abstract
 
 
 def mlflow_run(job: Job, store: RunStore) -> AbstractContextManager:
-    """The MLflow run of this pretraining, the same one for all processes that ever had it."""
+    """The MLflow run of this pretraining, one for all processes that had it until it was finished."""
     recipe = job.recipe
     return runs.run(
         f"{recipe.row} pretrain",

@@ -35,7 +35,8 @@ def readme() -> str:
 def overrides(study: Study) -> list[str] | None:
     """Return "key=value" for every parameter that params.yaml has otherwise at the commit; None where that is unknown.
 
-    A key that it does not have at all begins with "++", as in Hydra: the same command goes on after Ctrl-C. Where a folder lies on this machine is left out.
+    A key that it does not have at all begins with "++", as in Hydra, so that the command can be given again. Where a
+    folder lies on this machine is left out.
     """
     shown = provenance.git("show", f"{study.commit}:./params.yaml") if study.commit else None
     if shown is None:

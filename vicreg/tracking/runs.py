@@ -135,9 +135,7 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
     texts |= {"mlflow.parentRunId": study_run(uri, tags.study, texts["experiment"])}
     texts |= {"folder": run_id_file and run_id_file.parent.name}
     texts = {key: text for key, text in texts.items() if text}
-    earlier = find_run(client, experiment_id, run_id_file) if run_id_file else None
-    if earlier and earlier.info.status == "FINISHED" and earlier.data.tags["experiment"] != texts["experiment"]:
-        earlier = None  # that experiment keeps it
+    earlier = find_run(client, experiment_id, run_id_file, texts["experiment"]) if run_id_file else None
     info = earlier.info if earlier else client.create_run(experiment_id, run_name=name, tags=texts).info
     current = Run(client, info.run_id, texts["mlflow.parentRunId"])
     if earlier:
@@ -150,12 +148,13 @@ def start_run(name: str, tags: RunTags, fingerprint: str, params: Mapping[str, A
     return current
 
 
-def find_run(client: Any, experiment_id: str, run_id_file: Path) -> Any:
-    """The store's run whose id the file holds, or without a file a running one with its folder's name, or None."""
-    query = f"tags.folder = '{run_id_file.parent.name}' and attributes.status = 'RUNNING'"
+def find_run(client: Any, experiment_id: str, run_id_file: Path, experiment: str) -> Any:
+    """The run that the file names, unless another experiment finished it; else a running one of its folder; or None."""
+    queries = [f"tags.folder = '{run_id_file.parent.name}' and attributes.status = 'RUNNING'"]
     if run_id_file.exists():
-        query = f"attributes.run_id = '{run_id_file.read_text(encoding='utf-8').strip()}'"
-    return next(iter(client.search_runs([experiment_id], query)), None)
+        queries.insert(0, f"attributes.run_id = '{run_id_file.read_text(encoding='utf-8').strip()}'")
+    found = (run for query in queries for run in client.search_runs([experiment_id], query))
+    return next((r for r in found if r.info.status != "FINISHED" or r.data.tags["experiment"] == experiment), None)
 
 
 def reopen(run: Run, metrics: Iterable[str], tags: Mapping[str, str]) -> None:
