@@ -144,7 +144,7 @@ def test_what_is_not_known_to_be_the_same_is_told() -> None:
     assert ["different code" in said for said in told(reports)] == [True]
     for report in reports:
         report.facts["evaluated_by"] = {"features": "c0de"}
-    assert ["different code" in said for said in told(reports)] == [False]
+    assert told(reports) == []
     reports[1].facts["evaluated_by"] = {"features": "0ther"}
     assert ["different code" in said for said in told(reports)] == [True]
 
