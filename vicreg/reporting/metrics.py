@@ -8,6 +8,7 @@ from vicreg.reporting.study import STATES, Results, Study
 
 BASELINE = "random"
 SCORES = ("top1", "top1_low", "top1_high", "top5")
+FACTS = ("name", "sizes", "protocol", "seed", "recipes", "versions", "evaluated_by", "commit")  # of a study
 
 
 def accuracies(evaluations: Results, role: str) -> Results:
@@ -93,8 +94,7 @@ def facts(study: Study) -> dict[str, Any]:
     """Return what one needs to know to judge or repeat the numbers."""
     seconds = {entry["stage"]: entry["seconds"] for entry in study.seconds}
     return {
-        **{key: getattr(study, key) for key in ("name", "sizes", "protocol", "seed", "recipes", "versions")},
-        **{key: getattr(study, key) for key in ("evaluated_by", "commit")},
+        **{key: getattr(study, key) for key in FACTS},
         "source": study.sizes.get("source"),
         "datasets": {
             dataset.key: {"classes": len(dataset.classes), "images": dataset.subsets}
