@@ -232,6 +232,10 @@ def test_pretraining_shows_whatever_each_method_logged():
         ["`x`", "loss 1.000, entropy 0.500", "4,000 × 3", "200", "61"],
         ["`y`", "loss 1.000", "4,000 × 3", "200", "61"],
     ]
+    results["x"]["peak_memory"] = 3 * 2**29
+    assert [row[5] for row in rows(content.content(study(BOTH, pretraining=results))["pretraining"])] == [
+        "GPU memory, GiB", "1.5", ""
+    ]  # fmt: skip
 
 
 def test_a_verdict_on_collapse_is_a_sentence():

@@ -58,7 +58,7 @@ def make_views(
 
 @cache
 def _compiled_apply() -> Callable[..., Tensor]:
-    return torch.compile(apply)
+    return torch.compile(apply, dynamic=False)  # for each size of views anew
 
 
 def apply(images: Tensor, drawn: ViewParams, policy: Policy, size: int | None = None) -> Tensor:

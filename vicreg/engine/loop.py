@@ -77,7 +77,7 @@ def train(
         raise ValueError(f"batch_size is {size}, but there are only {len(loader)} images: lower the batch size")
     torch.backends.cudnn.benchmark = True  # all batches have one shape: the fastest convolutions are looked for once
     module = ddp.wrap_ddp(method, device)
-    forward = torch.compile(module) if config.compiled else module
+    forward = torch.compile(module, dynamic=False) if config.compiled else module  # for each size of views anew
     bar = progress_bar(config, steps, (state.epoch - 1) * steps + state.step)
     for epoch in range(state.epoch, config.epochs + 1):
         bar.set_description(f"{config.title}, epoch {epoch} of {config.epochs}")

@@ -67,8 +67,9 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
 
     is_current: whether the recipe and the code are still those that the job began with, asked when all is done.
     save: writes the weights and the result, and returns the file of weights. The result has `history`, a record per
-        epoch, `online`, accuracies by epoch, `train_seconds`, of all processes that had this run, of a method with a
-        pretext task `pretext`, its accuracy, and, where the run ended early, `collapsed`, the reason.
+        epoch, `online`, accuracies by epoch, `train_seconds`, of all processes that had this run, `peak_memory` of a
+        GPU in bytes, of a method with a pretext task `pretext`, its accuracy, and, where the run ended early,
+        `collapsed`, the reason.
 
     Raises RecipeChangedError, and does not save, where `is_current` says no; and what `loop.train` raises.
     """
@@ -116,6 +117,8 @@ def run(job: Job, is_current: Callable[[], bool], save: Callable[[Method, dict[s
             job.log(f"warning: {error}")
             result["collapsed"] = str(error).splitlines()[0]
         result["train_seconds"] = round(time.monotonic() - began, 2)
+        if job.device.type == "cuda":
+            result["peak_memory"] = torch.cuda.max_memory_allocated(job.device)
         store.finish({**state.state_dict(), "result": result, "form": form})
         if not is_current():
             raise RecipeChangedError(

@@ -82,15 +82,16 @@ def published(dataset: Dataset) -> Table:
 
 def last_epochs(results: Results) -> Table:
     """Return for each row all that it logged in its last epoch, in words as methods differ in it, and its seconds."""
-    rows = []
+    rows, on_gpu = [], any("peak_memory" in result for result in results.values())
     for row, result in results.items():
         last = result["history"][-1]
         logged = ", ".join(f"{words(name)} {decimals(last[name])}" for name in terms({row: [last]}) if name in last)
         speed = median(epoch["images_per_second"] for epoch in result["history"])
-        rows.append(
-            [code(row), logged, (result["images"], last["epoch"]), round(speed), round(result["train_seconds"])]
-        )
+        cells = [(result["images"], last["epoch"]), round(speed), round(result["train_seconds"])]
+        rows.append([code(row), logged, *cells, *([result.get("peak_memory", "")] if on_gpu else [])])
     numbers = {"images × epochs": lambda pair: " × ".join(map(count, pair)), "images / s": count, "seconds": count}
+    if on_gpu:
+        numbers["GPU memory, GiB"] = lambda size: f"{size / 2**30:.1f}"
     return Table(["encoder", "loss and its terms in the last epoch"], numbers, rows)
 
 
