@@ -35,7 +35,7 @@ def choose_compile(setting: bool | str, device: torch.device, steps: int) -> boo
 
     On a CPU it is off: compiled steps were 8 to 24 % faster (2 cores, width 16 and 8), but that needs a C++ compiler.
     """
-    return device.type == "cuda" and steps >= 20_000 if setting == "auto" else bool(setting)
+    return device.type == "cuda" and steps >= 10_000 if setting == "auto" else bool(setting)
 
 
 def choose_num_processes(setting: int | str, device: torch.device, batch_size: int) -> int:
