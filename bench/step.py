@@ -21,17 +21,23 @@ from vicreg.engine import devices, loop
 from vicreg.engine.loader import Loader
 from vicreg.engine.optimizers import build_optimizer, build_schedule
 from vicreg.jobs import trainer
-from vicreg.methods.vicreg import objective
+from vicreg.methods import simclr, vicreg
 from vicreg.study import builders, params, recipe
 from vicreg.study.recipe import Recipe
 
+LOSSES: dict[str, Callable] = {  # of the embeddings of two views, for the standard loop
+    "vicreg": lambda z, params: vicreg.objective(z, params)["loss"],
+    "simclr": lambda z, params: simclr.nt_xent(z[0], z[1], params.temperature),
+}
+
 
 class Pairs(Dataset):
-    """Two views of each image (N, 32, 32, 3) uint8, drawn one image at a time."""
+    """Two views of each image (N, 32, 32, 3) uint8, drawn one image at a time; all workers see their `size`, pixels."""
 
     def __init__(self, pixels: np.ndarray, policy: Policy):
-        self.pixels = pixels
-        self.views = [pipeline(policy, view, "pil") for view in (0, 1)]
+        self.pixels, self.size = pixels, torch.tensor(32).share_memory_()
+        sizes = {32, *(size for _, size in policy.sizes)}
+        self.views = {size: [pipeline(policy, view, "pil", size) for view in (0, 1)] for size in sizes}
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -40,21 +46,23 @@ class Pairs(Dataset):
         from PIL import Image
 
         image = Image.fromarray(self.pixels[index])
-        return self.views[0](image), self.views[1](image)
+        first, second = self.views[int(self.size)]
+        return first(image), second(image)
 
 
 def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int, dtype: torch.dtype) -> Callable:
     """Return a function that trains one epoch in the standard loop and returns how many pairs that was.
 
-    Its attribute `encoder` is what learns.
+    Its attribute `encoder` is what learns. Where the recipe's views grow, they do at the beginning of an epoch.
     """
     assert row.optimizer and row.schedule
+    data, policy, loss_of = Pairs(pixels, row.view_policy()), row.view_policy(), LOSSES[row.method["name"]]
     method: Any = builders.build_method(row, pixels, np.arange(len(pixels))).to(device)
     optimizer = build_optimizer(method, row.optimizer, row.batch_size)
     factor = build_schedule(row.schedule, len(pixels) // row.batch_size, row.epochs)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     loader: DataLoader = DataLoader(
-        Pairs(pixels, row.view_policy()),
+        data,
         row.batch_size,
         shuffle=True,
         drop_last=True,
@@ -65,10 +73,11 @@ def standard(row: Recipe, pixels: np.ndarray, device: torch.device, workers: int
 
     def epoch() -> int:
         method.train()
+        data.size.fill_(policy.size_at(scheduler.last_epoch / (len(loader) * row.epochs)) or 32)
         for first, second in loader:
             with loop.autocast(device, dtype):
-                a, b = (method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second))
-            loss = objective([a, b], method.params)["loss"]
+                z = [method.projector(method.encoder(x.to(device, non_blocking=True))) for x in (first, second)]
+            loss = loss_of(z, method.params)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

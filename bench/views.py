@@ -15,14 +15,14 @@ from vicreg.augment.views import make_views
 from vicreg.study import params
 
 
-def pipeline(policy: Policy, view: int, kind: str) -> Callable:
+def pipeline(policy: Policy, view: int, kind: str, size: int = 32) -> Callable:
     """torchvision's transforms for one view of a policy, on PIL images or tensors, ending in a float tensor."""
     from torchvision.transforms import InterpolationMode, v2
 
     jitter = v2.ColorJitter(policy.brightness, policy.contrast, policy.saturation, policy.hue)
     scale, ratio_ = (policy.scale_min, policy.scale_max), (policy.ratio_min, policy.ratio_max)
     steps = [
-        v2.RandomResizedCrop(32, scale, ratio_, InterpolationMode(policy.interpolation)),
+        v2.RandomResizedCrop(size, scale, ratio_, InterpolationMode(policy.interpolation)),
         v2.RandomHorizontalFlip(policy.flip),
         v2.RandomApply([jitter], policy.jitter),
         v2.RandomGrayscale(policy.grayscale),

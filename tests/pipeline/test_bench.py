@@ -1,5 +1,6 @@
 """The benchmarks: fair turns, medians of ratios, and files with the promised keys."""
 
+import copy
 import functools
 import json
 import subprocess
@@ -7,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from conftest import Repository
 
 from bench import Rate, interleave, learning, ratio
 from bench.learning import changed, race
+from bench.step import standard
 from vicreg.study import params, recipe
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +86,20 @@ def test_a_row_changes_of_it_and_the_standard_loop_learn_on_one_clock(finished_s
     for curve in figures["curves"].values():
         assert len(curve) > 1 and curve[0][0] == 0 and all(0 <= top1 <= 1 for _, top1 in curve)
     assert (tmp_path / "a.svg").is_file() and (tmp_path / "a.png").is_file()
+
+
+def test_the_standard_loop_has_the_views_and_the_loss_of_the_recipe():
+    changes = {"method": "simclr", "policy_params": {"sizes": [[0, 8], [0.5, 16]]}, "epochs": 2, "batch_size": 4}
+    row = changed(params.load(ROOT / "params.yaml"), "cifar_aug", changes)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    epoch: Any = standard(row, pixels, torch.device("cpu"), 0, torch.float32)
+    sizes: list[int] = []
+    epoch.encoder.register_forward_pre_hook(lambda encoder, inputs: sizes.append(inputs[0].shape[-1]))
+    before = copy.deepcopy(epoch.encoder.state_dict())
+    assert [epoch(), epoch()] == [8, 8]
+    assert sizes == [8] * 4 + [16] * 4
+    after = epoch.encoder.state_dict()
+    assert all(not torch.equal(before[name], after[name]) for name in before if name.endswith("conv1.weight"))
 
 
 def test_a_change_says_one_thing_differently():
