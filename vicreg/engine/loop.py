@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from vicreg.augment.batch import Batch
 from vicreg.augment.policy import Policy
 from vicreg.engine import collapse, ddp, distributed
+from vicreg.engine.graphed_step import GraphedStep
 from vicreg.engine.loader import Loader
 from vicreg.engine.train_state import TrainState
 from vicreg.nn.method import Method
@@ -78,6 +80,8 @@ def train(
     torch.backends.cudnn.benchmark = True  # all batches have one shape: the fastest convolutions are looked for once
     module = ddp.wrap_ddp(method, device)
     forward = torch.compile(module, dynamic=False) if config.compiled else module  # for each size of views anew
+    graphed = config.compiled and device.type == "cuda" and GraphedStep.helps(state.optimizer)
+    optimizer_step = GraphedStep(state.optimizer) if graphed else partial(step_and_clear, state.optimizer)
     bar = progress_bar(config, steps, (state.epoch - 1) * steps + state.step)
     for epoch in range(state.epoch, config.epochs + 1):
         bar.set_description(f"{config.title}, epoch {epoch} of {config.epochs}")
@@ -95,8 +99,7 @@ def train(
             loss_of(outputs, method).backward()
             method.before_step(progress)
             lr = set_lr(state.optimizer, config.schedule(step))
-            state.optimizer.step()
-            state.optimizer.zero_grad()
+            optimizer_step()
             names = [name for name, value in outputs.items() if value.ndim == 0]
             state.metrics.append(distributed.all_reduce_mean(torch.stack([outputs[name].detach() for name in names])))
             with torch.no_grad():
@@ -138,9 +141,20 @@ def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
 
     A group whose `fixed_lr` is true keeps its peak.
     """
+    rates = []
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("peak_lr", group["lr"]) * (1.0 if group.get("fixed_lr") else factor)
-    return float(optimizer.param_groups[0]["lr"])
+        rates.append(group.setdefault("peak_lr", group["lr"]) * (1.0 if group.get("fixed_lr") else factor))
+        if isinstance(group["lr"], Tensor):  # a CUDA graph reads it
+            group["lr"].fill_(rates[-1])
+        else:
+            group["lr"] = rates[-1]
+    return rates[0]
+
+
+def step_and_clear(optimizer: torch.optim.Optimizer) -> None:
+    """Step, and forget the gradients."""
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:

@@ -27,9 +27,14 @@ def digests(module: nn.Module) -> dict[str, str]:
     """By its name in the module, the hex SHA-256 of each tensor's dtype, shape and bytes, in logical order."""
     hashes = {}
     for name, tensor in module.state_dict().items():
-        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        content = bits(tensor).numpy().tobytes()
         hashes[name] = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode() + content).hexdigest()
     return hashes
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """The bytes (B,) uint8 of a tensor on any device, in logical order; of one on the CPU perhaps no copy."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
 
 
 @torch.no_grad()

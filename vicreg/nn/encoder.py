@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vicreg.io.weights import digests
+from vicreg.io.weights import bits
 
 
 class Encoder(nn.Module):
@@ -57,10 +57,11 @@ def channel_statistics(
 @contextmanager
 def assert_frozen(module: nn.Module) -> Iterator[None]:
     """Raise RuntimeError where the block inside changes a weight or a batch-norm statistic of `module`."""
-    before = digests(module)
+    before = {name: bits(tensor).clone() for name, tensor in module.state_dict().items()}
     yield
-    after = digests(module)
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    after = {name: bits(tensor) for name, tensor in module.state_dict().items()}
+    same = {name for name in before.keys() & after.keys() if torch.equal(before[name], after[name])}
+    changed = sorted((before.keys() | after.keys()) - same)
     if changed:
         raise RuntimeError(
             f"the encoder changed while it was frozen, in {len(changed)} of {len(before)} tensors: "
